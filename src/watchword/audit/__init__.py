@@ -1,0 +1,1 @@
+"""Deeds: what happened, to which token, on whose behalf."""

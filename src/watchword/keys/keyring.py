@@ -1,0 +1,116 @@
+"""A keyring: the signing keys of one issuer, each in one state of its life. A value; changes make a new one."""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Self
+
+from watchword.errors import KeyringError, KeyUnknown, NoActiveKey
+from watchword.tokens.jwk_set import JWKSet
+from watchword.tokens.private_key import PrivateKey
+
+
+class KeyState(StrEnum):
+    """Prepared and retired keys are published and do not sign; a revoked key is not even published."""
+
+    PREPARED = "prepared"
+    ACTIVE = "active"
+    RETIRED = "retired"
+    REVOKED = "revoked"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyEntry:
+    """One key and where it is in its life."""
+
+    key: PrivateKey
+    state: KeyState
+    since: float
+    """When it entered this state, seconds since the epoch."""
+
+    @property
+    def kid(self) -> str:
+        """The key's `kid`."""
+        return self.key.kid
+
+
+@dataclass(frozen=True, slots=True)
+class Keyring:
+    """All keys of an issuer; at most one is active."""
+
+    entries: tuple[KeyEntry, ...] = ()
+    version: int = 0
+    """Counts saves; a store refuses a keyring whose version is not the one it holds."""
+
+    def __post_init__(self) -> None:
+        if sum(entry.state is KeyState.ACTIVE for entry in self.entries) > 1:
+            raise KeyringError("a keyring has at most one active key")
+        if len({entry.kid for entry in self.entries}) != len(self.entries):
+            raise KeyringError("a keyring has each kid once")
+
+    @property
+    def active(self) -> KeyEntry:
+        """The key that signs.
+
+        Raises:
+            NoActiveKey: there is none.
+        """
+        for entry in self.entries:
+            if entry.state is KeyState.ACTIVE:
+                return entry
+        raise NoActiveKey("no key of the keyring is active")
+
+    def named(self, kid: str) -> KeyEntry:
+        """Return the entry with this `kid`.
+
+        Raises:
+            KeyUnknown: there is none.
+        """
+        for entry in self.entries:
+            if entry.kid == kid:
+                return entry
+        raise KeyUnknown("no key of the keyring has this kid", kid=kid)
+
+    def prepare(self, key: PrivateKey, now: float) -> Self:
+        """Add a key that is published but does not sign yet."""
+        return replace(self, entries=(*self.entries, KeyEntry(key, KeyState.PREPARED, now)))
+
+    def activate(self, kid: str, now: float) -> Self:
+        """Let a prepared key sign; the one that signed retires and goes on verifying.
+
+        Raises:
+            KeyUnknown: no such key.
+            KeyringError: the key is not prepared.
+        """
+        if self.named(kid).state is not KeyState.PREPARED:
+            raise KeyringError(f"expected a prepared key, found one that is {self.named(kid).state}")
+        return self._with(
+            {
+                entry.kid: KeyState.ACTIVE if entry.kid == kid else KeyState.RETIRED
+                for entry in self.entries
+                if entry.kid == kid or entry.state is KeyState.ACTIVE
+            },
+            now,
+        )
+
+    def remove(self, kid: str) -> Self:
+        """Forget a retired or revoked key: tokens that it signed are refused from now on.
+
+        Raises:
+            KeyUnknown: no such key.
+            KeyringError: the key is still prepared or active.
+        """
+        if self.named(kid).state not in (KeyState.RETIRED, KeyState.REVOKED):
+            raise KeyringError(f"expected a retired or revoked key, found one that is {self.named(kid).state}")
+        return replace(self, entries=tuple(entry for entry in self.entries if entry.kid != kid))
+
+    def _with(self, states: dict[str, KeyState], now: float) -> Self:
+        entries = (
+            KeyEntry(entry.key, states[entry.kid], now) if entry.kid in states else entry for entry in self.entries
+        )
+        return replace(self, entries=tuple(entries))
+
+    def jwk_set(self) -> JWKSet:
+        """Return the keys as verifiers may have them: every one that is not revoked, the active one first."""
+        published = [entry for entry in self.entries if entry.state is not KeyState.REVOKED]
+        published.sort(key=lambda entry: entry.state is not KeyState.ACTIVE)
+        return JWKSet(entry.key.public for entry in published)

@@ -1,0 +1,1 @@
+"""Services, issuers, and who may call whom."""

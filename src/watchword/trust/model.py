@@ -1,0 +1,97 @@
+"""The trust document as values: what `trust.toml` says once it has been read without a mistake."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal
+
+from watchword.tokens.jwk_set import JWKSet
+
+SubjectKind = Literal["person", "service"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One `allow` entry of a callee: what one caller may get there."""
+
+    name: str
+    """Where it stands: `services.users.allow[0]`."""
+    caller: str
+    """`client_id` of the caller."""
+    scopes: frozenset[str]
+    on_behalf_of: Literal["person", "service", "any"]
+    when_subject_has: frozenset[str] | None = None
+    """What the subject token must hold (all of it) to derive `scopes`; `None`: strict intersection."""
+    max_chain: int = 8
+    """How many actors the new token may have, the current one counted."""
+    lifetime: int = 120
+    """Seconds."""
+    act_as: Literal["actor", "subject"] = "actor"
+    """`subject` is impersonation: the new token has no `act` for this caller."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service: what it is called, how it proves who it is, and whom it lets in."""
+
+    client_id: str
+    audience: str
+    url: str | None
+    scopes: frozenset[str]
+    claims: frozenset[str] = frozenset()
+    """Claims its tokens may carry beyond the always-list of the contracts."""
+    jwks: JWKSet | None = None
+    """Its public keys, from `jwks` or `jwks_file`: authenticates with `private_key_jwt`."""
+    jwks_uri: str | None = None
+    secret_sha256: tuple[str, ...] = ()
+    """Hex SHA-256 of one or two client secrets: authenticates with `client_secret_basic` or `_post`."""
+    allow: tuple[Rule, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedIssuer:
+    """An issuer whose tokens may be exchanged here, and the most that they may bring."""
+
+    alias: str
+    issuer: str
+    jwks_uri: str
+    asserts: Literal["people", "services"]
+    algorithms: frozenset[str]
+    token_types: frozenset[str] = frozenset({"at+jwt"})
+    subject_token_types: frozenset[str] = frozenset({"access_token", "jwt"})
+    """Short names of RFC 8693 §3 types; `id_token` only where the document lists it."""
+    scopes: frozenset[str] = frozenset()
+    default_scopes: frozenset[str] = frozenset()
+    scope_claim: str = "scope"
+    roles: frozenset[str] = frozenset()
+    audiences: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """Foreign `aud` → `client_id` of the service that may exchange such a token."""
+    claims: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """Our claim name → dotted path in the foreign payload."""
+    require: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    """Claim name → the value it must have."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrustDocument:
+    """Everything that is trusted; the empty one denies all."""
+
+    services: Mapping[str, Service] = field(default_factory=lambda: MappingProxyType({}))
+    """By `client_id`."""
+    issuers: Mapping[str, TrustedIssuer] = field(default_factory=lambda: MappingProxyType({}))
+    """By alias."""
+
+    def by_audience(self, audience: str) -> Service | None:
+        """Return the service with exactly this audience."""
+        return next((s for s in self.services.values() if s.audience == audience), None)
+
+    def by_resource(self, resource: str) -> Service | None:
+        """Return the service whose `url` is this resource, one trailing slash forgiven (RFC 8707 §2)."""
+        wanted = resource.removesuffix("/")
+        return next(
+            (s for s in self.services.values() if s.url is not None and s.url.removesuffix("/") == wanted), None
+        )
+
+    def by_issuer(self, issuer: str) -> TrustedIssuer | None:
+        """Return the trusted issuer with exactly this `iss`."""
+        return next((i for i in self.issuers.values() if i.issuer == issuer), None)
