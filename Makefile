@@ -1,0 +1,58 @@
+# `make help` lists what there is.
+
+VENV ?= .venv
+PYTHON ?=
+ARGS ?=
+BIN = $(VENV)/bin
+WORKERS ?= 2
+
+export WATCHWORD_VECTORS ?= $(abspath ../shared/vectors/wycheproof)
+
+.DEFAULT_GOAL := help
+.PHONY: help install dev demo test lint types contracts unit bench soak system-deps test-pythons requirements clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+install:  ## an isolated environment with the package and all its extras, by hash
+	@PYTHON="$(PYTHON)" sh scripts/environment.sh "$(VENV)" demo
+
+dev:  ## the same with everything that tests and benchmarks need
+	@PYTHON="$(PYTHON)" sh scripts/environment.sh "$(VENV)" dev
+
+demo: install  ## the whole story in real processes; ARGS=--once exits after it
+	@exec $(BIN)/watchword demo $(ARGS)
+
+test: dev lint types contracts  ## everything: lint, types, import contracts, docs and tests
+	@$(BIN)/pytest -q -n $(WORKERS) --dist loadgroup $(ARGS)
+
+lint:
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet . || { echo "watchword: expected formatted files; run: $(BIN)/ruff format ." >&2; exit 1; }
+
+types:
+	@$(BIN)/mypy
+
+contracts:
+	@$(BIN)/lint-imports --no-cache
+
+unit: dev  ## only the unit tests, without processes and stories
+	@$(BIN)/pytest -q -n $(WORKERS) --dist loadgroup tests/tokens tests/keys tests/trust tests/grants tests/authority tests/resource tests/client tests/service $(ARGS)
+
+bench: dev  ## side by side with named peers: ratios of medians from interleaved runs
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+soak: dev  ## the long forms of the hunts that `make test` does briefly
+	@WATCHWORD_SOAK=1 $(BIN)/pytest -q -n $(WORKERS) --dist loadgroup $(ARGS)
+
+system-deps:  ## what needs the system's package manager (as root); nothing else here does
+	@sh scripts/system-deps.sh
+
+test-pythons:  ## the unit tests on each CPython 3.11-3.13 that this machine has
+	@sh scripts/each-python.sh
+
+requirements:  ## pin the newest dependencies that pyproject.toml allows
+	@sh scripts/lock.sh
+
+clean:  ## remove the environment and every cache
+	rm -rf $(VENV) .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
