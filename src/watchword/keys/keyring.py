@@ -1,4 +1,4 @@
-"""A keyring: the signing keys of one issuer, each in one state of its life. A value; changes make a new one."""
+"""A keyring: the signing keys of one issuer, each in one state of its life; a value."""
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -100,12 +100,15 @@ class Keyring:
             KeyringError: the key is still prepared or active.
         """
         if self.named(kid).state not in (KeyState.RETIRED, KeyState.REVOKED):
-            raise KeyringError(f"expected a retired or revoked key, found one that is {self.named(kid).state}")
+            raise KeyringError(
+                f"expected a retired or revoked key, found one that is {self.named(kid).state}"
+            )
         return replace(self, entries=tuple(entry for entry in self.entries if entry.kid != kid))
 
     def _with(self, states: dict[str, KeyState], now: float) -> Self:
         entries = (
-            KeyEntry(entry.key, states[entry.kid], now) if entry.kid in states else entry for entry in self.entries
+            KeyEntry(entry.key, states[entry.kid], now) if entry.kid in states else entry
+            for entry in self.entries
         )
         return replace(self, entries=tuple(entries))
 
