@@ -6,6 +6,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from watchword.clock import SYSTEM_CLOCK, Clock
 from watchword.errors import ClaimInvalid, ConfigurationError
 from watchword.keys.keyring import Keyring
@@ -181,16 +183,25 @@ class Issuer:
         return prepared.finish(key.sign(prepared.signing_input))
 
     def prepare(
-        self, claims: AccessTokenClaims, *, kid: str | None = None, alg: str | None = None
+        self,
+        claims: AccessTokenClaims,
+        *,
+        kid: str | None = None,
+        alg: str | None = None,
+        extra: Mapping[str, Any] | None = None,
     ) -> SigningInput:
-        """Return what a signer must sign; by default for the active key."""
+        """Return what a signer must sign; by default for the active key.
+
+        `extra` are claims that `AccessTokenClaims` does not know; they never replace one of `claims`.
+        """
         if kid is None or alg is None:
             key = self._keyring.active.key
             kid, alg = key.kid, key.alg
         header = self._headers.get(kid)
         if header is None:
             header = self._headers[kid] = encode_header(alg, kid, ACCESS_TOKEN_TYPE)
-        return SigningInput(header + b"." + base64url.encode(strict_json.encode(claims)), kid, alg)
+        payload = claims if not extra else {**extra, **msgspec.to_builtins(claims)}
+        return SigningInput(header + b"." + base64url.encode(strict_json.encode(payload)), kid, alg)
 
     def jwk_set(self) -> JWKSet:
         """Return the keys as verifiers may have them."""

@@ -1,0 +1,1 @@
+"""The token service's use-cases without HTTP: `build` puts them together."""

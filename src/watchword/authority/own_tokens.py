@@ -1,0 +1,77 @@
+"""Tokens that this server issued itself, held against the world as it is now."""
+
+from watchword.errors import ClaimInvalid, KeyUnknown
+from watchword.grants.base import SERVICE_PREFIX
+from watchword.keys.issuer import Issuer
+from watchword.keys.keyring import Keyring
+from watchword.tokens.jwk_set import JWKSet, printable
+from watchword.tokens.policy import ACCESS_TOKEN_TYPE, VerificationPolicy
+from watchword.tokens.verified import VerifiedToken
+from watchword.tokens.verify import verify
+from watchword.trust.model import SubjectKind, TrustDocument
+
+LOCAL = "local"
+"""The name space of people with an account here."""
+
+
+class OwnTokens:
+    """Verifies our own access tokens with our own keyring: no network, no look at a key that is revoked."""
+
+    __slots__ = ("_issuer", "_keyring", "_keys", "_leeway", "_policies")
+
+    def __init__(self, issuer: Issuer, *, leeway: float) -> None:
+        self._issuer = issuer
+        self._leeway = leeway
+        self._keyring: Keyring | None = None
+        self._keys = JWKSet(())
+        self._policies: dict[str, VerificationPolicy] = {}
+
+    @property
+    def issuer(self) -> str:
+        """Our issuer identifier."""
+        return self._issuer.issuer
+
+    def verify(self, token: str, audience: str, document: TrustDocument, now: float) -> VerifiedToken:
+        """Return what one of our tokens says, if it is meant for `audience` and all it names still stand.
+
+        Raises:
+            TokenError: the first check that failed.
+        """
+        keyring = self._issuer.keyring
+        if keyring is not self._keyring:
+            self._keys, self._policies, self._keyring = keyring.jwk_set(), {}, keyring
+        if not keyring.entries:
+            raise KeyUnknown("the keyring is empty")
+        policy = self._policies.get(audience)
+        if policy is None:
+            policy = self._policies[audience] = VerificationPolicy(
+                self.issuer,
+                audience,
+                {entry.key.alg for entry in keyring.entries},
+                token_types=(ACCESS_TOKEN_TYPE,),
+                leeway=self._leeway,
+                required_claims=("txn",),
+            )
+        verified = verify(token, self._keys, policy, now)
+        kind_of(verified.subject.id, document)
+        for name in (verified.client_id, *(actor.removeprefix(SERVICE_PREFIX) for actor in verified.actors)):
+            if name not in document.services:
+                raise ClaimInvalid(f"client {printable(name or '')} of the token is not registered now")
+        return verified
+
+
+def kind_of(sub: str, document: TrustDocument) -> SubjectKind:
+    """Return what kind of subject a `sub` of ours is, by its name space.
+
+    Raises:
+        ClaimInvalid: a service or an issuer that is not in the document (any more), or no name space.
+    """
+    space, bar, name = sub.partition("|")
+    if bar and space == "service" and name in document.services:
+        return "service"
+    if bar and space == LOCAL:
+        return "person"
+    trusted = document.issuers.get(space) if bar else None
+    if trusted is None:
+        raise ClaimInvalid(f"sub is of {printable(space)}, which is not registered now")
+    return "person" if trusted.asserts == "people" else "service"
