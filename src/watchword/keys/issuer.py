@@ -1,60 +1,86 @@
 """The `Issuer`: turns claims into signed tokens. Sans-I/O inside, driven by a local key or any `Signer`."""
 
-import math
-import secrets
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from typing import Any
-
-import msgspec
+import ipaddress
+import threading
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, NamedTuple, NoReturn, Unpack
+from urllib.parse import urlsplit
 
 from watchword.clock import SYSTEM_CLOCK, Clock
-from watchword.errors import ClaimInvalid, ConfigurationError
-from watchword.keys.keyring import Keyring
+from watchword.errors import (
+    ConfigurationError,
+    KeyRejected,
+    KeyringConflict,
+    KeyringError,
+    KeyUnknown,
+    NoActiveKey,
+    SignatureInvalid,
+)
+from watchword.keys.keyring import Keyring, KeyState
+from watchword.keys.new_claims import (
+    DEFAULT_LIFETIME,
+    MAX_LIFETIME,
+    ClaimOptions,
+    demand_contract,
+    new_claims,
+    new_token_id,
+)
+from watchword.keys.signing_input import SigningInput
 from watchword.keys.store import KeyStore, Signer
 from watchword.tokens import base64url, strict_json
-from watchword.tokens.claims import AccessTokenClaims, format_scope, typed
+from watchword.tokens.algorithms import Sign
+from watchword.tokens.claims import AccessTokenClaims
 from watchword.tokens.jwk_set import JWKSet
 from watchword.tokens.jws import encode_header
 from watchword.tokens.policy import ACCESS_TOKEN_TYPE
 from watchword.tokens.private_key import DEFAULT_ALGORITHM, PrivateKey
 
-DEFAULT_LIFETIME = 300
-MAX_LIFETIME = 3600
+__all__ = ["DEFAULT_LIFETIME", "MAX_LIFETIME", "Issuer", "SigningInput", "new_token_id"]
+
+RELOAD_SECONDS = 5
+"""How soon a key change by another process is seen here."""
+
+_MAX_ATTEMPTS = 16  # each lost race means that somebody else's change went through
 
 
-def new_token_id() -> str:
-    """Return a fresh `jti` or `txn`: 128 random bits, 22 characters."""
-    return base64url.encode(secrets.token_bytes(16)).decode()
+class _Current(NamedTuple):
+    """What follows from one keyring, worked out once."""
 
-
-@dataclass(frozen=True, slots=True)
-class SigningInput:
-    """A token that only lacks its signature; `signing_input` is what a signer must sign."""
-
-    signing_input: bytes
-    kid: str
-    alg: str
-
-    def finish(self, signature: bytes) -> str:
-        """Return the compact JWS."""
-        return (self.signing_input + b"." + base64url.encode(signature)).decode("ascii")
+    keyring: Keyring
+    published: JWKSet
+    header: bytes
+    """Header segment of the active key with its dot; empty when no key is active."""
+    sign: Sign | None
 
 
 class Issuer:
-    """Signs access tokens of one issuer with the active key of a keyring.
+    """Signs access tokens of one issuer with the active key of a keyring; may be shared by threads.
+
+    A key change by another process is seen within `RELOAD_SECONDS`, without a restart. If the store cannot
+    be read then, the keys at hand go on working and `store_problem` says what is wrong.
 
     Args:
         issuer: the `iss` as verifiers know it: an https URL without trailing slash (http on loopback).
         keys: where the keys live. An empty store gets its first key here.
-        algorithm: of the first key.
+        algorithm: of the first key, and of those that `prepare_key` makes.
         clock: where `iat` comes from.
 
     Raises:
+        ConfigurationError: `issuer` is not such a URL.
         KeyringError: the store cannot be read or written.
     """
 
-    __slots__ = ("_clock", "_headers", "_keyring", "_store", "algorithm", "issuer")
+    __slots__ = (
+        "_clock",
+        "_current",
+        "_headers",
+        "_lock",
+        "_look_again",
+        "_store",
+        "algorithm",
+        "issuer",
+        "store_problem",
+    )
 
     def __init__(
         self,
@@ -64,23 +90,24 @@ class Issuer:
         algorithm: str = DEFAULT_ALGORITHM,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        if not issuer or issuer.endswith("/"):
-            raise ConfigurationError("issuer: expected the exact iss, a URL without trailing slash")
+        _demand_issuer_url(issuer)
         self.issuer = issuer
         self.algorithm = algorithm
+        self.store_problem: KeyringError | None = None
+        """Why the store could not be read when it was last looked at; `None` when it could."""
         self._store = keys
         self._clock = clock
-        self._headers: dict[str, bytes] = {}
-        keyring = keys.load()
-        if not keyring.entries:
-            key = PrivateKey.generate(algorithm)
-            keyring = keys.save(keyring.prepare(key, clock.now()).activate(key.kid, clock.now()))
-        self._keyring = keyring
+        self._lock = threading.Lock()
+        self._headers: dict[tuple[str, str], bytes] = {}
+        self._current = self._work_out(keys.load())
+        if not self.keyring.entries:
+            self._make_first_key()
+        self._look_again = clock.monotonic() + RELOAD_SECONDS
 
     @property
     def keyring(self) -> Keyring:
-        """The keys as they are now."""
-        return self._keyring
+        """The keys as they were last seen."""
+        return self._current.keyring
 
     def issue(
         self,
@@ -106,13 +133,15 @@ class Issuer:
             roles: roles of the subject (RFC 9068 §2.2.3.1).
             session_id: `sid`, the sign-in.
             story_id: `txn`; a new one by default.
-            claims: further typed claims: `auth_time`, `acr`, `amr`, `may_act`.
+            claims: further claims, from a short list: `auth_time`, `acr`, `amr`, `may_act`.
 
         Raises:
-            ConfigurationError: a value that no verifier would accept.
+            ConfigurationError: a value that no verifier should see; it is named.
             NoActiveKey: the keyring has no key that may sign.
         """
-        made = self.new_claims(
+        made = new_claims(
+            self.issuer,
+            self._clock.now(),
             subject,
             audience,
             client_id=client_id,
@@ -123,89 +152,71 @@ class Issuer:
             story_id=story_id,
             claims=claims,
         )
-        return self.sign(made)
+        return self._sign(made)
 
-    async def aissue(self, subject: str, audience: str, *, signer: Signer, **arguments: Any) -> str:
-        """Issue a token that a remote key signs; the arguments are those of `issue`."""
-        prepared = self.prepare(
-            self.new_claims(subject, audience, **arguments), kid=signer.public.kid, alg=signer.alg
-        )
-        return prepared.finish(await signer.asign(prepared.signing_input))
-
-    def new_claims(
-        self,
-        subject: str,
-        audience: str,
-        *,
-        client_id: str | None = None,
-        scope: Collection[str] = (),
-        lifetime: int = DEFAULT_LIFETIME,
-        roles: Collection[str] | None = None,
-        session_id: str | None = None,
-        story_id: str | None = None,
-        claims: Mapping[str, Any] | None = None,
-    ) -> AccessTokenClaims:
-        """Return the claims of a new token; see `issue`."""
-        if not 0 < lifetime <= MAX_LIFETIME:
-            raise ConfigurationError(f"lifetime: expected 1 to {MAX_LIFETIME} seconds, found {lifetime}")
-        if isinstance(scope, str):
-            raise ConfigurationError("scope: expected a collection of scope tokens, found one text")
-        now = math.floor(self._clock.now())
-        members = {
-            **(claims or {}),
-            "iss": self.issuer,
-            "sub": subject,
-            "aud": audience,
-            "exp": now + lifetime,
-            "iat": now,
-            "jti": new_token_id(),
-            "client_id": client_id or self.issuer,
-            "scope": format_scope(frozenset(scope)),
-            "txn": story_id or new_token_id(),
-        }
-        if roles is not None:
-            members["roles"] = sorted(roles)
-        if session_id is not None:
-            members["sid"] = session_id
-        try:
-            return typed(members)
-        except ClaimInvalid as error:
-            raise ConfigurationError(str(error)) from None
-
-    def sign(self, claims: AccessTokenClaims) -> str:
-        """Return the token for these claims, signed by the active key.
+    async def aissue(
+        self, subject: str, audience: str, *, signer: Signer, **options: Unpack[ClaimOptions]
+    ) -> str:
+        """Issue a token that `signer` signs; the other arguments are those of `issue`.
 
         Raises:
+            ConfigurationError: a value that no verifier should see; it is named.
+            KeyRejected: what came back is no signature of the key that the signer says it has.
+        """
+        prepared = self._prepare(self.new_claims(subject, audience, **options), signer.public.kid, signer.alg)
+        signature = await signer.asign(prepared.signing_input)
+        try:
+            signer.public.check(signer.alg)(signature, prepared.signing_input)
+        except (KeyError, SignatureInvalid):
+            raise KeyRejected("the signer's answer does not verify under its own public key") from None
+        return prepared.finish(signature)
+
+    def new_claims(self, subject: str, audience: str, **options: Unpack[ClaimOptions]) -> AccessTokenClaims:
+        """Return the claims that `issue` would sign."""
+        return new_claims(self.issuer, self._clock.now(), subject, audience, **options)
+
+    def sign(self, claims: AccessTokenClaims) -> str:
+        """Return the token for these claims, signed by the active key, which is `keyring.active` afterwards.
+
+        Raises:
+            ConfigurationError: the claims are not what an access token of this issuer must say.
             NoActiveKey: the keyring has no key that may sign.
         """
-        key = self._keyring.active.key
-        prepared = self.prepare(claims, kid=key.kid, alg=key.alg)
-        return prepared.finish(key.sign(prepared.signing_input))
+        demand_contract(claims, self.issuer)
+        return self._sign(claims)
 
-    def prepare(
-        self,
-        claims: AccessTokenClaims,
-        *,
-        kid: str | None = None,
-        alg: str | None = None,
-        extra: Mapping[str, Any] | None = None,
-    ) -> SigningInput:
-        """Return what a signer must sign; by default for the active key.
+    def prepare(self, claims: AccessTokenClaims, *, signer: Signer | None = None) -> SigningInput:
+        """Return what must be signed: by the active key, or by the key of `signer`.
 
-        `extra` are claims that `AccessTokenClaims` does not know; they never replace one of `claims`.
+        Raises:
+            ConfigurationError: the claims are not what an access token of this issuer must say.
+            NoActiveKey: the keyring has no key that may sign.
         """
-        if kid is None or alg is None:
-            key = self._keyring.active.key
-            kid, alg = key.kid, key.alg
-        header = self._headers.get(kid)
-        if header is None:
-            header = self._headers[kid] = encode_header(alg, kid, ACCESS_TOKEN_TYPE)
-        payload = claims if not extra else {**extra, **msgspec.to_builtins(claims)}
-        return SigningInput(header + b"." + base64url.encode(strict_json.encode(payload)), kid, alg)
+        demand_contract(claims, self.issuer)
+        if signer is not None:
+            return self._prepare(claims, signer.public.kid, signer.alg)
+        self._look()
+        key = self.keyring.active.key
+        return self._prepare(claims, key.kid, key.alg)
+
+    def _prepare(self, claims: AccessTokenClaims, kid: str | None, alg: str) -> SigningInput:
+        if kid is None:
+            raise KeyringError("expected a signer whose key has a kid")
+        return SigningInput(self._header(kid, alg) + base64url.encode(strict_json.encode(claims)), kid, alg)
+
+    def _sign(self, claims: AccessTokenClaims) -> str:
+        if self._clock.monotonic() >= self._look_again:
+            self._look()
+        _, _, header, sign = self._current
+        if sign is None:
+            raise NoActiveKey("no key of the keyring is active")
+        signing_input = header + base64url.encode(strict_json.encode(claims))
+        return (signing_input + b"." + base64url.encode(sign(signing_input))).decode("ascii")
 
     def jwk_set(self) -> JWKSet:
         """Return the keys as verifiers may have them."""
-        return self._keyring.jwk_set()
+        self._look()
+        return self._current.published
 
     def public_pem(self, kid: str | None = None) -> bytes:
         """Return one published key as PEM; the active one by default.
@@ -214,16 +225,24 @@ class Issuer:
             KeyUnknown: no published key has this `kid`.
             NoActiveKey: none was named and none is active.
         """
-        if kid is None:
-            return self._keyring.active.key.public.pem()
-        return self._keyring.jwk_set().named(kid).pem()
+        self._look()
+        entry = self.keyring.active if kid is None else self.keyring.named(kid)
+        if entry.state is KeyState.REVOKED:
+            raise KeyUnknown("the key with this kid is revoked and not published", kid=kid)
+        return entry.key.public.pem()
 
-    def metadata(self) -> dict[str, Any]:
-        """Return RFC 8414 metadata, as far as it is true of an issuer without endpoints of its own."""
+    def metadata(self, members: Mapping[str, object] | None = None) -> dict[str, object]:
+        """Return RFC 8414 metadata.
+
+        Without `members` it says what is true of an issuer that has keys and no endpoints of its own; a
+        server adds its endpoints. `issuer` and `jwks_uri` stay those of this issuer.
+        """
         return {
             "issuer": self.issuer,
             "jwks_uri": f"{self.issuer}/.well-known/jwks.json",
             "response_types_supported": [],
+            "grant_types_supported": [],
+            **{name: value for name, value in (members or {}).items() if name not in {"issuer", "jwks_uri"}},
         }
 
     def prepare_key(self, algorithm: str | None = None) -> str:
@@ -232,31 +251,127 @@ class Issuer:
         Activate it only when every verifier that caches the key set has fetched it again.
 
         Raises:
-            KeyringConflict: another process changed the keyring; nothing was changed here.
+            KeyRejected: no such algorithm.
+            KeyringError: the store cannot be written to; nothing changed.
         """
         key = PrivateKey.generate(algorithm or self.algorithm)
-        self._keyring = self._store.save(self._keyring.prepare(key, self._clock.now()))
+        self._change(lambda keyring: keyring.prepare(key, self._clock.now()))
         return key.kid
 
     def activate_key(self, kid: str) -> None:
-        """Let a prepared key sign from now on; the old one goes on verifying.
+        """Let a prepared key sign from now on; the old one retires and goes on verifying.
 
         Raises:
-            KeyringError: the key is unknown or not prepared, or another process changed the keyring.
+            KeyUnknown: no such key.
+            KeyringError: the key is not prepared, or the store cannot be written to; nothing changed.
         """
-        self._keyring = self._store.save(self._keyring.activate(kid, self._clock.now()))
+        self._change(lambda keyring: keyring.activate(kid, self._clock.now()))
 
     def remove_key(self, kid: str) -> None:
         """Forget a retired key: tokens that it signed are refused from now on.
 
         Raises:
-            KeyringError: the key is unknown or still in use, or another process changed the keyring.
+            KeyUnknown: no such key.
+            KeyringError: the key is in use, or the store cannot be written to; nothing changed.
         """
-        self._keyring = self._store.save(self._keyring.remove(kid))
+        self._change(lambda keyring: keyring.remove(kid))
 
     def reload(self) -> None:
-        """Read the keyring again, after another process changed it."""
-        self._keyring = self._store.load()
+        """Read the keyring again now.
+
+        Raises:
+            KeyringError: the store cannot be read; the keys at hand are kept.
+        """
+        with self._lock:
+            self._current = self._work_out(self._store.load())
+
+    def _look(self) -> None:
+        """Read the keyring again if that was long ago; what cannot be read now changes nothing."""
+        now = self._clock.monotonic()
+        if now < self._look_again:
+            return
+        self._look_again = now + RELOAD_SECONDS
+        try:
+            keyring = self._store.load()
+        except KeyringError as problem:
+            self.store_problem = problem
+            return
+        self.store_problem = None
+        with self._lock:
+            # a slow reader must not take back what a change in this process has put there meanwhile
+            if keyring.version > self.keyring.version:
+                self._current = self._work_out(keyring)
+
+    def _change(self, step: Callable[[Keyring], Keyring]) -> None:
+        """Save what `step` makes of the keyring; whoever loses a race reads again and decides anew."""
+        with self._lock:
+            for _ in range(_MAX_ATTEMPTS):
+                try:
+                    self._current = self._work_out(self._store.save(step(self.keyring)))
+                except KeyringConflict:
+                    self._current = self._work_out(self._store.load())
+                else:
+                    return
+        raise KeyringConflict(f"the keyring was changed by others {_MAX_ATTEMPTS} times in a row; try again")
+
+    def _make_first_key(self) -> None:
+        key = PrivateKey.generate(self.algorithm)
+
+        def begin(keyring: Keyring) -> Keyring:
+            if keyring.entries:
+                raise _AlreadyBegun
+            now = self._clock.now()
+            return keyring.prepare(key, now).activate(key.kid, now)
+
+        try:
+            self._change(begin)
+        except _AlreadyBegun:
+            return  # another process came first: its key is ours too
+
+    def _work_out(self, keyring: Keyring) -> _Current:
+        try:
+            key = keyring.active.key
+        except NoActiveKey:
+            return _Current(keyring, keyring.jwk_set(), b"", None)
+        return _Current(keyring, keyring.jwk_set(), self._header(key.kid, key.alg), key.sign)
+
+    def _header(self, kid: str, alg: str) -> bytes:
+        made = self._headers.get((kid, alg))
+        if made is None:
+            made = self._headers[kid, alg] = encode_header(alg, kid, ACCESS_TOKEN_TYPE) + b"."
+        return made
 
     def __repr__(self) -> str:
-        return f"Issuer({self.issuer!r}, keys={len(self._keyring.entries)})"
+        return f"Issuer({self.issuer!r}, keys={len(self.keyring.entries)})"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("an issuer cannot be pickled: it holds keys")
+
+
+class _AlreadyBegun(Exception):
+    """The keyring is not empty any more."""
+
+
+def _demand_issuer_url(issuer: str) -> None:
+    expected = "issuer: expected the exact iss, an https URL without trailing slash (http on loopback)"
+    if type(issuer) is not str or not issuer.isascii() or not issuer.isprintable() or " " in issuer:
+        raise ConfigurationError(f"{expected}, found something else")
+    try:
+        url = urlsplit(issuer)
+        host, _ = url.hostname, url.port
+    except ValueError:
+        raise ConfigurationError(f"{expected}, found {issuer:.100}") from None
+    plain = url.scheme == "http" and host is not None and _is_loopback(host)
+    if not host or not (url.scheme == "https" or plain) or issuer.endswith("/"):
+        raise ConfigurationError(f"{expected}, found {issuer:.100}")
+    if "?" in issuer or "#" in issuer or "@" in url.netloc:
+        raise ConfigurationError("issuer: expected a URL without user, query and fragment (RFC 8414 §2)")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
