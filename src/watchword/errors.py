@@ -35,6 +35,7 @@ WatchwordError
 │   └── ExchangeDenied          exchange_denied              the SDK's side: the server said no
 ├── OutboundError               a call to another service did not leave
 │   ├── DestinationRefused      destination_refused          another origin, or plain http off loopback
+│   ├── FetchFailed             fetch_failed                 a request of the SDK's own got no whole answer
 │   └── TokenEndpointUnreachable token_endpoint_unreachable
 ├── TrustError                  trust_document_invalid       all mistakes at once, table and key named
 ├── KeyringError
@@ -313,7 +314,7 @@ class ExchangeDenied(OAuthError):
 
 
 class OutboundError(WatchwordError):
-    """A call to another service did not leave this process."""
+    """A call to another service did not leave this process, or came back without an answer."""
 
     code = "outbound_refused"
 
@@ -324,11 +325,39 @@ class DestinationRefused(OutboundError):
     code = "destination_refused"
 
 
+class FetchFailed(OutboundError):
+    """A key set or metadata could not be fetched whole, in time and within the limits."""
+
+    code = "fetch_failed"
+    public = "a service that this one depends on is not reachable"
+
+
 class TokenEndpointUnreachable(OutboundError):
     """The token server did not answer in time, or not in a way that can be understood."""
 
     code = "token_endpoint_unreachable"
     public = "a service that this one depends on is not reachable"
+
+
+class CalleeUnreachable(OutboundError):
+    """The service that was called cannot be reached."""
+
+    code = "callee_unreachable"
+    public = "a service that this one depends on is not reachable"
+
+
+class CalleeTimeout(OutboundError):
+    """The service that was called did not answer in time."""
+
+    code = "callee_timeout"
+    public = "a service that this one depends on did not answer in time"
+
+
+class CalleeFailed(OutboundError):
+    """The service that was called answered with an error, and the caller's code did not expect one."""
+
+    code = "callee_failed"
+    public = "a service that this one depends on could not answer"
 
 
 # --- the rest ------------------------------------------------------------------------------------
