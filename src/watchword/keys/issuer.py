@@ -6,6 +6,8 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple, NoReturn, Unpack
 from urllib.parse import urlsplit
 
+import msgspec
+
 from watchword.clock import SYSTEM_CLOCK, Clock
 from watchword.errors import (
     ConfigurationError,
@@ -163,7 +165,10 @@ class Issuer:
             ConfigurationError: a value that no verifier should see; it is named.
             KeyRejected: what came back is no signature of the key that the signer says it has.
         """
-        prepared = self._prepare(self.new_claims(subject, audience, **options), signer.public.kid, signer.alg)
+        kid = signer.public.kid
+        if kid is None:
+            raise KeyRejected("expected a signer whose key has a kid")
+        prepared = self._prepare(self.new_claims(subject, audience, **options), kid, signer.alg)
         signature = await signer.asign(prepared.signing_input)
         try:
             signer.public.check(signer.alg)(signature, prepared.signing_input)
@@ -185,24 +190,33 @@ class Issuer:
         demand_contract(claims, self.issuer)
         return self._sign(claims)
 
-    def prepare(self, claims: AccessTokenClaims, *, signer: Signer | None = None) -> SigningInput:
-        """Return what must be signed: by the active key, or by the key of `signer`.
+    def prepare(
+        self,
+        claims: AccessTokenClaims,
+        *,
+        kid: str | None = None,
+        alg: str | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> SigningInput:
+        """Return what must be signed: by default by the active key, else by the named one.
+
+        `extra` are claims that `AccessTokenClaims` does not know; they never replace one that it knows.
 
         Raises:
             ConfigurationError: the claims are not what an access token of this issuer must say.
             NoActiveKey: the keyring has no key that may sign.
         """
         demand_contract(claims, self.issuer)
-        if signer is not None:
-            return self._prepare(claims, signer.public.kid, signer.alg)
-        self._look()
-        key = self.keyring.active.key
-        return self._prepare(claims, key.kid, key.alg)
+        if kid is None or alg is None:
+            self._look()
+            key = self.keyring.active.key
+            kid, alg = key.kid, key.alg
+        return self._prepare(claims, kid, alg, extra)
 
-    def _prepare(self, claims: AccessTokenClaims, kid: str | None, alg: str) -> SigningInput:
-        if kid is None:
-            raise KeyringError("expected a signer whose key has a kid")
-        return SigningInput(self._header(kid, alg) + base64url.encode(strict_json.encode(claims)), kid, alg)
+    def _prepare(
+        self, claims: AccessTokenClaims, kid: str, alg: str, extra: Mapping[str, Any] | None = None
+    ) -> SigningInput:
+        return SigningInput(self._header(kid, alg) + base64url.encode(_payload(claims, extra)), kid, alg)
 
     def _sign(self, claims: AccessTokenClaims) -> str:
         if self._clock.monotonic() >= self._look_again:
@@ -346,6 +360,14 @@ class Issuer:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("an issuer cannot be pickled: it holds keys")
+
+
+def _payload(claims: AccessTokenClaims, extra: Mapping[str, Any] | None) -> bytes:
+    if not extra:
+        return strict_json.encode(claims)
+    known = AccessTokenClaims.__struct_fields__
+    further = {name: value for name, value in extra.items() if name not in known}
+    return strict_json.encode(msgspec.to_builtins(claims) | further)
 
 
 class _AlreadyBegun(Exception):
