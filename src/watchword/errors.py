@@ -36,7 +36,10 @@ WatchwordError
 ├── OutboundError               a call to another service did not leave
 │   ├── DestinationRefused      destination_refused          another origin, or plain http off loopback
 │   ├── FetchFailed             fetch_failed                 a request of the SDK's own got no whole answer
-│   └── TokenEndpointUnreachable token_endpoint_unreachable
+│   ├── TokenEndpointUnreachable token_endpoint_unreachable
+│   ├── CalleeUnreachable       callee_unreachable           502
+│   ├── CalleeTimeout           callee_timeout               504
+│   └── CalleeFailed            callee_failed                502: it answered with an error
 ├── TrustError                  trust_document_invalid       all mistakes at once, table and key named
 ├── KeyringError
 │   ├── NoActiveKey             no_active_key
