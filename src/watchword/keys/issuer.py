@@ -102,14 +102,14 @@ class Issuer:
         self._lock = threading.Lock()
         self._headers: dict[tuple[str, str], bytes] = {}
         self._current = self._work_out(keys.load())
-        if not self.keyring.entries:
-            self._make_first_key()
         self._look_again = clock.monotonic() + RELOAD_SECONDS
+        if not self._current.keyring.entries:
+            self._make_first_key()
 
     @property
     def keyring(self) -> Keyring:
-        """The keys as they were last seen."""
-        return self._current.keyring
+        """The keys, as they were at most `RELOAD_SECONDS` ago."""
+        return self._now().keyring
 
     def issue(
         self,
@@ -181,7 +181,7 @@ class Issuer:
         return new_claims(self.issuer, self._clock.now(), subject, audience, **options)
 
     def sign(self, claims: AccessTokenClaims) -> str:
-        """Return the token for these claims, signed by the active key, which is `keyring.active` afterwards.
+        """Return the token for these claims, signed by the active key.
 
         Raises:
             ConfigurationError: the claims are not what an access token of this issuer must say.
@@ -208,7 +208,6 @@ class Issuer:
         """
         demand_contract(claims, self.issuer)
         if kid is None or alg is None:
-            self._look()
             key = self.keyring.active.key
             kid, alg = key.kid, key.alg
         return self._prepare(claims, kid, alg, extra)
@@ -219,9 +218,7 @@ class Issuer:
         return SigningInput(self._header(kid, alg) + base64url.encode(_payload(claims, extra)), kid, alg)
 
     def _sign(self, claims: AccessTokenClaims) -> str:
-        if self._clock.monotonic() >= self._look_again:
-            self._look()
-        _, _, header, sign = self._current
+        _, _, header, sign = self._now()
         if sign is None:
             raise NoActiveKey("no key of the keyring is active")
         signing_input = header + base64url.encode(strict_json.encode(claims))
@@ -229,8 +226,7 @@ class Issuer:
 
     def jwk_set(self) -> JWKSet:
         """Return the keys as verifiers may have them."""
-        self._look()
-        return self._current.published
+        return self._now().published
 
     def public_pem(self, kid: str | None = None) -> bytes:
         """Return one published key as PEM; the active one by default.
@@ -239,7 +235,6 @@ class Issuer:
             KeyUnknown: no published key has this `kid`.
             NoActiveKey: none was named and none is active.
         """
-        self._look()
         entry = self.keyring.active if kid is None else self.keyring.named(kid)
         if entry.state is KeyState.REVOKED:
             raise KeyUnknown("the key with this kid is revoked and not published", kid=kid)
@@ -299,12 +294,14 @@ class Issuer:
         with self._lock:
             self._current = self._work_out(self._store.load())
 
+    def _now(self) -> _Current:
+        if self._clock.monotonic() >= self._look_again:
+            self._look()
+        return self._current
+
     def _look(self) -> None:
-        """Read the keyring again if that was long ago; what cannot be read now changes nothing."""
-        now = self._clock.monotonic()
-        if now < self._look_again:
-            return
-        self._look_again = now + RELOAD_SECONDS
+        """Read the keyring again; what cannot be read now changes nothing."""
+        self._look_again = self._clock.monotonic() + RELOAD_SECONDS
         try:
             keyring = self._store.load()
         except KeyringError as problem:
@@ -313,7 +310,7 @@ class Issuer:
         self.store_problem = None
         with self._lock:
             # a slow reader must not take back what a change in this process has put there meanwhile
-            if keyring.version > self.keyring.version:
+            if keyring.version > self._current.keyring.version:
                 self._current = self._work_out(keyring)
 
     def _change(self, step: Callable[[Keyring], Keyring]) -> None:
@@ -321,7 +318,7 @@ class Issuer:
         with self._lock:
             for _ in range(_MAX_ATTEMPTS):
                 try:
-                    self._current = self._work_out(self._store.save(step(self.keyring)))
+                    self._current = self._work_out(self._store.save(step(self._current.keyring)))
                 except KeyringConflict:
                     self._current = self._work_out(self._store.load())
                 else:
@@ -356,7 +353,7 @@ class Issuer:
         return made
 
     def __repr__(self) -> str:
-        return f"Issuer({self.issuer!r}, keys={len(self.keyring.entries)})"
+        return f"Issuer({self.issuer!r}, keys={len(self._current.keyring.entries)})"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("an issuer cannot be pickled: it holds keys")
