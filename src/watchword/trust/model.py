@@ -9,6 +9,14 @@ from watchword.tokens.jwk_set import JWKSet
 
 SubjectKind = Literal["person", "service"]
 
+SERVICE_SPACE = "service|"
+"""The name space of services in `sub`; no person can be in it."""
+
+
+def service_subject(client_id: str) -> str:
+    """Return the `sub` of a service."""
+    return SERVICE_SPACE + client_id
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
@@ -74,24 +82,54 @@ class TrustedIssuer:
 
 @dataclass(frozen=True, slots=True)
 class TrustDocument:
-    """Everything that is trusted; the empty one denies all."""
+    """Everything that is trusted; the empty one denies all.
 
-    services: Mapping[str, Service] = field(default_factory=lambda: MappingProxyType({}))
-    """By `client_id`."""
-    issuers: Mapping[str, TrustedIssuer] = field(default_factory=lambda: MappingProxyType({}))
-    """By alias."""
+    Every look-up costs the same with ten services and with ten thousand: the tables for it are made once,
+    and nothing that the document was made from can change it afterwards.
+    """
+
+    services: Mapping[str, Service] = field(default_factory=dict)
+    """By `client_id`; read-only."""
+    issuers: Mapping[str, TrustedIssuer] = field(default_factory=dict)
+    """By alias; read-only."""
+    _audiences: Mapping[str, Service] = field(init=False, repr=False, compare=False)
+    _resources: Mapping[str, Service] = field(init=False, repr=False, compare=False)
+    _issuers: Mapping[str, TrustedIssuer] = field(init=False, repr=False, compare=False)
+    _rules: Mapping[tuple[str, str], tuple[Rule, ...]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        services, issuers = dict(self.services), dict(self.issuers)
+        rules: dict[tuple[str, str], list[Rule]] = {}
+        for callee, service in services.items():
+            for rule in service.allow:
+                rules.setdefault((callee, rule.caller), []).append(rule)
+        for name, table in (
+            ("services", MappingProxyType(services)),
+            ("issuers", MappingProxyType(issuers)),
+            ("_audiences", {s.audience: s for s in services.values()}),
+            ("_resources", {resource_key(s.url): s for s in services.values() if s.url is not None}),
+            ("_issuers", {i.issuer: i for i in issuers.values()}),
+            ("_rules", {pair: tuple(found) for pair, found in rules.items()}),
+        ):
+            object.__setattr__(self, name, table)
 
     def by_audience(self, audience: str) -> Service | None:
         """Return the service with exactly this audience."""
-        return next((s for s in self.services.values() if s.audience == audience), None)
+        return self._audiences.get(audience)
 
     def by_resource(self, resource: str) -> Service | None:
         """Return the service whose `url` is this resource, one trailing slash forgiven (RFC 8707 §2)."""
-        wanted = resource.removesuffix("/")
-        return next(
-            (s for s in self.services.values() if s.url is not None and s.url.removesuffix("/") == wanted), None
-        )
+        return self._resources.get(resource_key(resource))
 
     def by_issuer(self, issuer: str) -> TrustedIssuer | None:
         """Return the trusted issuer with exactly this `iss`."""
-        return next((i for i in self.issuers.values() if i.issuer == issuer), None)
+        return self._issuers.get(issuer)
+
+    def rules(self, callee: str, caller: str) -> tuple[Rule, ...]:
+        """Return the rules of `callee` for `caller` (both are `client_id`s), in the document's order."""
+        return self._rules.get((callee, caller), ())
+
+
+def resource_key(url: str) -> str:
+    """Return what two spellings of one resource have in common: one trailing slash is forgiven."""
+    return url.removesuffix("/")
