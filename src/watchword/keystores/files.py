@@ -47,7 +47,7 @@ class FileKeyStore:
 
     def __init__(self, folder: Path | str) -> None:
         self._folder = Path(folder).absolute()
-        self._seen: tuple[bytes, Keyring] = (b"", Keyring())
+        self._seen: tuple[bytes | None, Keyring] = (None, Keyring())
 
     def load(self) -> Keyring:
         """Return the keyring; keys that were read before are not read again.
@@ -83,7 +83,7 @@ class FileKeyStore:
             # key files without a state file mean that somebody removed it, never that we were interrupted
             folder.write(_STATE, _state_text(held))
             folder.sync()
-        there = set(folder.names())
+        there = {_file_of(entry) for entry in held.entries}
         wanted = {_file_of(entry): entry.key for entry in keyring.entries}
         for name, key in wanted.items():
             if name not in there:
@@ -93,8 +93,8 @@ class FileKeyStore:
         folder.write(_STATE, text)
         folder.sync()
         self._seen = (text, keyring)
-        for name in there - wanted.keys():
-            if _KEY_FILE.fullmatch(name):
+        for name in folder.names():
+            if _KEY_FILE.fullmatch(name) and name not in wanted:
                 folder.remove(name)
         return keyring
 

@@ -94,7 +94,7 @@ class OwnerOnlyFolder:
             status = os.fstat(fd)
             if not stat.S_ISREG(status.st_mode):
                 raise KeyFileUnsafe(f"{path}: expected a file, found something else")
-            if status.st_nlink != 1:
+            if status.st_nlink > 1:  # none: it was replaced since it was opened, and is whole
                 raise KeyFileUnsafe(f"{path}: expected one name, found {status.st_nlink} hard links")
             _demand_ours(status, path, widest=0o600)
             if status.st_size > _LARGEST:
