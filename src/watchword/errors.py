@@ -83,9 +83,6 @@ class ConfigurationError(_Problems):
     public = "the service is not configured correctly"
 
 
-# --- tokens --------------------------------------------------------------------------------------
-
-
 class TokenError(WatchwordError):
     """A token that must not be accepted; the leaf says which check refused it."""
 
@@ -178,9 +175,6 @@ class KeySetInvalid(TokenError):
     code = "key_set_invalid"
 
 
-# --- requests ------------------------------------------------------------------------------------
-
-
 class BearerError(WatchwordError):
     """The request does not carry exactly one acceptable credential (RFC 6750 §3.1)."""
 
@@ -225,9 +219,6 @@ class KeysUnavailable(WatchwordError):
 
     code = "keys_unavailable"
     public = "the access token cannot be verified at the moment"
-
-
-# --- OAuth ---------------------------------------------------------------------------------------
 
 
 class OAuthError(WatchwordError):
@@ -313,9 +304,6 @@ class ExchangeDenied(OAuthError):
         super().__init__(message)
 
 
-# --- outbound ------------------------------------------------------------------------------------
-
-
 class OutboundError(WatchwordError):
     """A call to another service did not leave this process, or came back without an answer."""
 
@@ -361,9 +349,6 @@ class CalleeFailed(OutboundError):
 
     code = "callee_failed"
     public = "a service that this one depends on could not answer"
-
-
-# --- the rest ------------------------------------------------------------------------------------
 
 
 class TrustError(_Problems):

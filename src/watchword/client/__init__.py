@@ -1,0 +1,1 @@
+"""I am a client: tokens for calls to other services, and where they may be sent."""

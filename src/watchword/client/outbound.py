@@ -1,0 +1,146 @@
+"""Where a token may go: to the exact origin of the callee that it is meant for, and nowhere else."""
+
+import logging
+from collections.abc import Callable, Collection
+from typing import Literal, NoReturn
+
+from watchword import caller
+from watchword.audit.event import AuditEvent
+from watchword.client.endpoint import SubjectToken, Target
+from watchword.client.token_source import TokenSource
+from watchword.clock import SYSTEM_CLOCK, Clock
+from watchword.errors import DestinationRefused
+from watchword.fetch import Waiting, demand_safe, origin_of, run, run_async
+
+Audit = Callable[[AuditEvent], None]
+OnBehalf = Literal["caller", "self", "insecure_pass_through"]
+
+_log = logging.getLogger(__name__)
+
+
+class Outbound:
+    """The credential for calls to one callee; every HTTP library's adapter asks it and nothing else.
+
+    Args:
+        target: for whom tokens are asked.
+        url: the callee's base URL; its origin is the only one that ever gets a token.
+        source: where tokens come from; `None` only for a pass-through.
+        on_behalf: of the caller by exchange, of the service itself, or the caller's own token as it came.
+        own_issuer: its tokens are exchanged as access tokens, those of others as JWTs (RFC 8693 §3).
+        insecure_http_hosts: hosts beyond loopback that may get a token without TLS.
+        audit: learns of every token that is passed through.
+        clock: for audit events.
+
+    Raises:
+        DestinationRefused: `url` is no URL that a token may be sent to.
+    """
+
+    __slots__ = ("_audit", "_clock", "_on_behalf", "_origin", "_own_issuer", "_source", "target", "url")
+
+    def __init__(
+        self,
+        target: Target,
+        url: str,
+        *,
+        source: TokenSource | None,
+        on_behalf: OnBehalf = "caller",
+        own_issuer: str = "",
+        insecure_http_hosts: Collection[str] = (),
+        audit: Audit | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self.target = target
+        self.url = url
+        self._origin = origin_of(url)
+        demand_safe(self._origin, insecure_http_hosts)
+        self._source = source
+        self._on_behalf = on_behalf
+        self._own_issuer = own_issuer
+        self._audit = audit
+        self._clock = clock
+
+    def demand_caller(self) -> None:
+        """Return if there is somebody to call for; asked when a session is made, and again for each request.
+
+        Raises:
+            NoCaller: there is not, and the service's own identity was not asked for.
+        """
+        if self._on_behalf != "self":
+            caller.current()
+
+    def demand_destination(self, url: str) -> None:
+        """Return if a request to this URL may carry a token.
+
+        Raises:
+            DestinationRefused: another scheme, host or port than the callee's, or no plain URL.
+        """
+        if origin_of(url) != self._origin:
+            raise DestinationRefused(
+                f"expected the origin of {self.target.callee}, {self._origin}, found another"
+            )
+
+    def may_carry(self, url: str) -> bool:
+        """Tell whether a redirected request to this URL keeps its token."""
+        try:
+            self.demand_destination(url)
+        except DestinationRefused:
+            return False
+        return True
+
+    def authorization(self, url: str) -> str:
+        """Return the `Authorization` header for a request to this URL; may wait for an exchange.
+
+        Raises:
+            DestinationRefused: not the callee's origin.
+            NoCaller: nobody to call for.
+            TokenExpired: the caller's token has expired.
+            ExchangeDenied: the token server said no.
+            TokenEndpointUnreachable: it did not answer in time.
+        """
+        return run(self._flow(url))
+
+    async def authorization_async(self, url: str) -> str:
+        """Return the same without blocking the event loop."""
+        return await run_async(self._flow(url))
+
+    def _flow(self, url: str) -> Waiting[str]:
+        self.demand_destination(url)
+        if self._on_behalf == "insecure_pass_through":
+            return f"Bearer {self._passed_through()}"
+        if self._source is None:
+            _no_source()
+        if self._on_behalf == "self":
+            return f"Bearer {(yield from self._source.own(self.target))}"
+        whom = caller.current()
+        subject = SubjectToken(
+            whom.token_text,
+            "access_token" if whom.token.issuer == self._own_issuer else "jwt",
+            whom.token.expires_at,
+        )
+        return f"Bearer {(yield from self._source.exchange(subject, self.target))}"
+
+    def _passed_through(self) -> str:
+        """Return the caller's own token, with a trace of it: the callee can now act as this service could."""
+        whom = caller.current()
+        _log.warning("the caller's own token is passed through to %s", self.target.callee)
+        if self._audit is not None:
+            self._audit(
+                AuditEvent(
+                    type="token.passed_through",
+                    time=self._clock.now(),
+                    client=whom.token.client_id,
+                    subject=whom.token.subject.id,
+                    audience=self.target.audience,
+                    jti=whom.token.token_id,
+                    txn=whom.token.story_id,
+                    kid=whom.token.key_id,
+                )
+            )
+        return whom.token_text
+
+    def __repr__(self) -> str:
+        return f"Outbound(callee={self.target.callee!r}, url={self.url!r}, on_behalf={self._on_behalf!r})"
+
+
+def _no_source() -> NoReturn:
+    raise DestinationRefused("expected a token source, found none: only a pass-through works without one")

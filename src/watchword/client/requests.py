@@ -1,0 +1,90 @@
+"""Calls with `requests`: a session bound to one callee."""
+
+import os
+import re
+from collections.abc import MutableMapping
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+
+from watchword.client.outbound import Outbound
+
+_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")
+
+DEFAULT_TIMEOUT = (3.05, 10.0)
+"""Seconds to connect and between two reads; `requests` itself would wait for ever."""
+
+
+class BearerAuth(AuthBase):
+    """Puts the right token on a request, or refuses the request before it connects."""
+
+    def __init__(self, outbound: Outbound) -> None:
+        self._outbound = outbound
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Add the `Authorization` header, in place of any other."""
+        request.headers["Authorization"] = self._outbound.authorization(request.url or "")
+        return request
+
+
+class CalleeSession(requests.Session):
+    """A `requests.Session` for one callee: relative URLs, a token per request, a timeout.
+
+    Proxies, `.netrc` and certificate settings of the environment are not used: a token must not take a way
+    that nobody configured. A redirect within the callee's origin keeps the token, any other loses it.
+    """
+
+    def __init__(self, outbound: Outbound, adapter: HTTPAdapter, *, verify: str | bool = True) -> None:
+        super().__init__()
+        self.trust_env = False
+        self.verify = verify
+        self.auth = BearerAuth(outbound)
+        self._outbound = outbound
+        self.adapters.clear()
+        self.mount("https://", adapter)
+        self.mount("http://", adapter)
+
+    def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
+        """Resolve a relative URL under the callee's base URL, path included."""
+        if not _ABSOLUTE.match(request.url):
+            request.url = f"{self._outbound.url.rstrip('/')}/{request.url.lstrip('/')}"
+        return super().prepare_request(request)
+
+    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        """Send with a timeout, whether or not one was asked for."""
+        if kwargs.get("timeout") is None:
+            kwargs["timeout"] = DEFAULT_TIMEOUT
+        return super().send(request, **kwargs)
+
+    def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
+        """Take the token off a redirected request that leaves the callee's exact origin."""
+        if not self._outbound.may_carry(prepared_request.url or ""):
+            prepared_request.headers.pop("Authorization", None)
+
+    def close(self) -> None:
+        """Forget the cookies; the connections are shared and stay."""
+        self.cookies.clear()
+
+
+class Sessions:
+    """Makes sessions that share connections per callee and nothing else: cookies of callers never meet."""
+
+    def __init__(self, *, ca_file: str | None = None) -> None:
+        self._verify: str | bool = ca_file if ca_file is not None else True
+        self._pid = os.getpid()
+        self._adapters: MutableMapping[str, HTTPAdapter] = {}
+
+    def session(self, outbound: Outbound) -> CalleeSession:
+        """Return a fresh session for this callee."""
+        if self._pid != os.getpid():
+            self._pid, self._adapters = os.getpid(), {}  # sockets of the parent are the parent's
+        adapter = self._adapters.setdefault(outbound.target.callee, HTTPAdapter())
+        return CalleeSession(outbound, adapter, verify=self._verify)
+
+    def close(self) -> None:
+        """Close every connection."""
+        for adapter in self._adapters.values():
+            adapter.close()
+        self._adapters = {}

@@ -1,0 +1,1 @@
+"""I am a resource server: which issuers I trust, their keys, the credential of a request, what it may do."""
