@@ -1,14 +1,12 @@
 """Tokens that this server issued itself, held against the world as it is now."""
 
 from watchword.errors import ClaimInvalid, KeyUnknown
-from watchword.grants.base import SERVICE_PREFIX
 from watchword.keys.issuer import Issuer
-from watchword.keys.keyring import Keyring
 from watchword.tokens.jwk_set import JWKSet, printable
 from watchword.tokens.policy import ACCESS_TOKEN_TYPE, VerificationPolicy
 from watchword.tokens.verified import VerifiedToken
 from watchword.tokens.verify import verify
-from watchword.trust.model import SubjectKind, TrustDocument
+from watchword.trust.model import SERVICE_SPACE, SubjectKind, TrustDocument
 
 LOCAL = "local"
 """The name space of people with an account here."""
@@ -17,12 +15,11 @@ LOCAL = "local"
 class OwnTokens:
     """Verifies our own access tokens with our own keyring: no network, no look at a key that is revoked."""
 
-    __slots__ = ("_issuer", "_keyring", "_keys", "_leeway", "_policies")
+    __slots__ = ("_issuer", "_keys", "_leeway", "_policies")
 
     def __init__(self, issuer: Issuer, *, leeway: float) -> None:
         self._issuer = issuer
         self._leeway = leeway
-        self._keyring: Keyring | None = None
         self._keys = JWKSet(())
         self._policies: dict[str, VerificationPolicy] = {}
 
@@ -37,24 +34,24 @@ class OwnTokens:
         Raises:
             TokenError: the first check that failed.
         """
-        keyring = self._issuer.keyring
-        if keyring is not self._keyring:
-            self._keys, self._policies, self._keyring = keyring.jwk_set(), {}, keyring
-        if not keyring.entries:
-            raise KeyUnknown("the keyring is empty")
+        keys = self._issuer.jwk_set()
+        if keys is not self._keys:
+            self._keys, self._policies = keys, {}
+        if not keys.keys:
+            raise KeyUnknown("the keyring has no key that verifies")
         policy = self._policies.get(audience)
         if policy is None:
             policy = self._policies[audience] = VerificationPolicy(
                 self.issuer,
                 audience,
-                {entry.key.alg for entry in keyring.entries},
+                frozenset[str]().union(*(key.algorithms for key in keys.keys)),
                 token_types=(ACCESS_TOKEN_TYPE,),
                 leeway=self._leeway,
                 required_claims=("txn",),
             )
-        verified = verify(token, self._keys, policy, now)
+        verified = verify(token, keys, policy, now)
         kind_of(verified.subject.id, document)
-        for name in (verified.client_id, *(actor.removeprefix(SERVICE_PREFIX) for actor in verified.actors)):
+        for name in (verified.client_id, *(actor.removeprefix(SERVICE_SPACE) for actor in verified.actors)):
             if name not in document.services:
                 raise ClaimInvalid(f"client {printable(name or '')} of the token is not registered now")
         return verified

@@ -16,12 +16,12 @@ from watchword.errors import (
     UnsupportedGrantType,
     WatchwordError,
 )
-from watchword.grants.base import Asked, Grant, Granted, SubjectClaims, service_subject
+from watchword.grants.base import Asked, Grant, Granted, SubjectClaims
 from watchword.grants.stores import IssuedToken
 from watchword.keys.issuer import Issuer, new_token_id
 from watchword.tokens.jwk_set import printable
 from watchword.tokens.jws import MAX_TOKEN_LENGTH
-from watchword.trust.model import TrustDocument
+from watchword.trust.model import TrustDocument, service_subject
 
 
 class TokenAuthority:
@@ -76,8 +76,8 @@ class TokenAuthority:
         )
 
     def _sign(self, granted: Granted) -> tuple[str, str]:
-        key = self._issuer.keyring.active.key
-        prepared = self._issuer.prepare(granted.claims, kid=key.kid, alg=key.alg, extra=granted.extra)
+        prepared = self._issuer.prepare(granted.claims, extra=granted.extra)
+        key = self._issuer.keyring.named(prepared.kid).key
         token = prepared.finish(key.sign(prepared.signing_input))
         if len(token) > MAX_TOKEN_LENGTH:
             raise InvalidRequest(f"expected a token of at most {MAX_TOKEN_LENGTH} characters")

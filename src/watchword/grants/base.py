@@ -15,18 +15,10 @@ from watchword.grants.parameters import Parameters
 from watchword.tokens.claims import AccessTokenClaims, Actor
 from watchword.trust.model import Service, SubjectKind, TrustDocument
 
-SERVICE_PREFIX = "service|"
-"""The name space of services in `sub`; no person can be in it."""
-
 IssuedEvent = Literal["token.issued", "token.exchanged"]
 
 RESERVED_CLAIMS = frozenset(AccessTokenClaims.__struct_fields__)
 """Claims that only this server writes: nothing that a callee lists in its `claims` reaches them."""
-
-
-def service_subject(client_id: str) -> str:
-    """Return the `sub` of a service."""
-    return SERVICE_PREFIX + client_id
 
 
 @dataclass(frozen=True, slots=True)

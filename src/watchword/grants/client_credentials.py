@@ -1,8 +1,9 @@
 """`client_credentials`: a service asks for a token in its own name (RFC 6749 §4.4)."""
 
-from watchword.grants.base import Asked, Deciding, Granted, lifetime, service_subject
+from watchword.grants.base import Asked, Deciding, Granted, lifetime
 from watchword.grants.target import requested_scope, target
 from watchword.tokens.claims import AccessTokenClaims, format_scope
+from watchword.trust.model import service_subject
 from watchword.trust.rules import Ask, decide
 
 GRANT_TYPE = "client_credentials"

@@ -15,12 +15,11 @@ from watchword.grants.base import (
     SubjectClaims,
     VerifySubject,
     lifetime,
-    service_subject,
 )
 from watchword.grants.target import requested_scope, target
 from watchword.tokens.claims import MAX_ACTORS, AccessTokenClaims, Actor, format_scope
 from watchword.tokens.jwk_set import printable
-from watchword.trust.model import Service
+from watchword.trust.model import Service, service_subject
 from watchword.trust.rules import Ask, decide
 
 GRANT_TYPE = "urn:ietf:params:oauth:grant-type:token-exchange"
