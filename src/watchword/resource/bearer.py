@@ -112,6 +112,10 @@ def _classify(error: Exception) -> tuple[int, str, dict[str, str] | None]:
         return 403, code, _scope_wanted(error.public, "")
     if isinstance(error, KeysUnavailable | TokenEndpointUnreachable | StoreUnavailable):
         return 503, code, None
+    if isinstance(error, CalleeTimeout):
+        return 504, code, None
+    if isinstance(error, CalleeFailed | CalleeUnreachable):
+        return 502, code, None
     if isinstance(error, ExchangeDenied):
         # what the caller's own token does not allow is the caller's matter; the rest is between the services
         return 403 if error.error in ("invalid_scope", "invalid_grant") else 502, code, None
