@@ -1,19 +1,25 @@
 """posts-service: reads posts to people, and asks users-service for the authors on their behalf.
 
-    flask --app examples/users_posts/posts_service.py run --port 5002
+flask --app examples/users_posts/posts_service.py run --port 5002
 """
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
 from flask import Flask, request
+
 from watchword.flask import Watchword
 
 POSTS = json.loads((Path(__file__).parent / "posts.json").read_text(encoding="utf-8"))
 
+logging.basicConfig(level=logging.INFO, format="%(message)s")  # "refused <code>: <why>" for every refusal
+
 app = Flask(__name__)
-auth = Watchword(app)  # WATCHWORD_ISSUER, WATCHWORD_TRUSTED_ISSUERS, WATCHWORD_AUDIENCE, WATCHWORD_CLIENT_KEY_FILE, …
+auth = Watchword(
+    app
+)  # WATCHWORD_ISSUER, WATCHWORD_TRUSTED_ISSUERS, WATCHWORD_AUDIENCE, WATCHWORD_CLIENT_KEY_FILE, …
 
 
 @app.get("/posts")

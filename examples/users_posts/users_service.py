@@ -1,20 +1,25 @@
 """users-service: signs people in with its own key, and tells other services who they are.
 
-    uvicorn --app-dir examples/users_posts users_service:app --port 5001
+uvicorn --app-dir examples/users_posts users_service:app --port 5001
 """
 
+import json
+import logging
 import os
 from typing import Annotated, Literal
 
 from fastapi import FastAPI, HTTPException, Query
 from people import PEOPLE, sign_in
 from pydantic import BaseModel, Field
+
+from watchword import Issuer
 from watchword.fastapi import VerifiedToken, Watchword, issuer_router
 from watchword.keystores import open_key_store
 
-from watchword import Issuer
-
 LIFETIME = 300  # seconds
+
+logging.basicConfig(level=logging.INFO, format="%(message)s")  # "refused <code>: <why>" for every refusal
+log = logging.getLogger("users")
 
 # People come with tokens that we sign; services come with tokens of the token service (WATCHWORD_ISSUER).
 issuer = Issuer(os.environ["WATCHWORD_URL_USERS"], open_key_store(os.environ["WATCHWORD_KEYS"]))
@@ -55,9 +60,10 @@ def login(who: SignIn) -> SignedIn:
 @app.get("/users")
 async def users(
     token: Annotated[VerifiedToken, ww.require("users:read")],
-    id: Annotated[list[str], Query(max_length=100)],  # noqa: A002  the name in the query
+    id: Annotated[list[str], Query(max_length=100)],
 ) -> list[User]:
     """Return the people with these ids: one call for a whole page of posts."""
+    log.info("read for %s", json.dumps({"kid": token.key_id, "claims": dict(token.claims)}))
     return [User(user_id=i, name=PEOPLE[i].name) for i in dict.fromkeys(id) if i in PEOPLE]
 
 

@@ -1,9 +1,10 @@
 """The same posts-service with Watchword: verifies strictly, exchanges the token, asks once per page.
 
-    flask --app examples/guide/ours/posts_service run --port 5002
+flask --app examples/guide/ours/posts_service run --port 5002
 """
 
 from flask import Flask, jsonify
+
 from watchword.flask import Watchword
 
 app = Flask(__name__)

@@ -1,6 +1,6 @@
 """The guide's users-service: signs with RS256 and shows its public key. Do not copy this; see ../ours.
 
-    flask --app examples/guide/theirs/users_service run --port 5001
+flask --app examples/guide/theirs/users_service run --port 5001
 """
 
 import jwt
@@ -22,7 +22,7 @@ def verify_token():
     token = request.headers.get("Authorization", "").replace("Bearer ", "")
     try:
         return jwt.decode(token, public_key, algorithms="RS256")
-    except Exception:
+    except Exception:  # noqa: BLE001
         return None
 
 

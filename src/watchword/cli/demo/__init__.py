@@ -1,0 +1,112 @@
+"""`watchword demo`: the whole story in real processes, every token decoded, every refusal explained."""
+
+import importlib.util
+import os
+import signal
+import sys
+import threading
+from types import FrameType
+
+import click
+
+from watchword.cli.demo.process import DemoFailed
+from watchword.cli.demo.records import Records
+from watchword.cli.demo.screen import JsonScreen, PlainScreen, Screen
+from watchword.cli.demo.story import EDITOR, READER, Story
+from watchword.cli.demo.world import Ports, World
+
+_NEEDED = {
+    "uvicorn": "watchword[server]",
+    "fastapi": "watchword[fastapi]",
+    "flask": "watchword[flask]",
+    "requests": "watchword[requests]",
+    "argon2": "argon2-cffi",
+}
+_PORT = click.IntRange(0, 65_535)
+
+
+@click.command()
+@click.option("--once", is_flag=True, help="Leave after the story; exit status 1 if a step did not hold.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per step and line.")
+@click.option("--port", type=_PORT, default=9000, show_default=True, help="Of the token service; 0 is any.")
+@click.option("--users-port", type=_PORT, default=5001, show_default=True, help="Of users-service; 0 is any.")
+@click.option("--posts-port", type=_PORT, default=5002, show_default=True, help="Of posts-service; 0 is any.")
+def demo(*, once: bool, as_json: bool, port: int, users_port: int, posts_port: int) -> None:
+    """Tell the story of one token in three real processes.
+
+    Starts the token service, users-service and posts-service on loopback, walks through what works and
+    what is refused, and stays up until Ctrl-C. Nothing is left behind.
+    """
+    _demand_packages()
+    os.umask(0o077)  # whatever it was: what is written here is for this user alone, and readable by them
+    _end_in_order()
+    screen: Screen = JsonScreen() if as_json else PlainScreen()
+    try:
+        with World(Ports(port, users_port, posts_port)) as world:
+            if not as_json:
+                _introduce(world)
+            failed = Story(world, screen, Records(world)).tell()
+            if not once:
+                if not as_json:
+                    _invite(world)
+                threading.Event().wait()
+    except DemoFailed as error:
+        raise click.ClickException(str(error)) from None
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads: say nothing at exit
+        sys.exit(1)
+    except KeyboardInterrupt:
+        if not as_json:
+            click.echo("\nEverything is stopped.")
+        sys.exit(130 if once else 0)
+    sys.exit(1 if failed else 0)
+
+
+def _demand_packages() -> None:
+    missing = [name for module, name in _NEEDED.items() if importlib.util.find_spec(module) is None]
+    if missing:
+        wanted = " ".join(f'"{name}"' for name in missing)
+        raise click.ClickException(
+            f"the demonstration needs more packages; install them: pip install {wanted}"
+        )
+
+
+def _end_in_order() -> None:
+    """Make a termination or a hang-up of the terminal unwind like Ctrl-C: every process is stopped."""
+
+    def interrupt(number: int, _: FrameType | None) -> None:
+        for later in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            signal.signal(later, signal.SIG_IGN)  # stopping is under way and must not be cut short
+        raise KeyboardInterrupt(signal.Signals(number).name)
+
+    for each in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(each, interrupt)
+
+
+def _introduce(world: World) -> None:
+    click.echo("Three processes on this machine, each with a key of its own:")
+    for process, url in (
+        (world.tokens, world.issuer),
+        (world.users, world.users_url),
+        (world.posts, world.posts_url),
+    ):
+        click.echo(f"    {process.name:<18}{url:<24}process {process.pid}")
+
+
+def _invite(world: World) -> None:
+    sign_in = f'{{"user_id":"{READER[0]}","password":"{READER[1]}"}}'
+    click.echo(f"""
+Try it (the editor is {EDITOR[0]}, {EDITOR[1]}):
+
+TOKEN=$(curl -s {world.users_url}/login -H 'Content-Type: application/json' \\
+  -d '{sign_in}' \\
+  | python3 -c 'import json,sys; print(json.load(sys.stdin)["access_token"])')
+curl -s '{world.posts_url}/posts?size=2' -H "Authorization: Bearer $TOKEN"
+curl -i {world.posts_url}/drafts -H "Authorization: Bearer $TOKEN"
+curl -i {world.users_url}/users/john_doe -H "Authorization: Bearer $TOKEN"
+curl -s {world.issuer}/.well-known/oauth-authorization-server
+curl -s {world.users_url}/public-key
+
+Who may call whom: {world.trust}
+Logs and the audit: {world.folder}
+Ctrl-C stops everything.""")

@@ -1,0 +1,61 @@
+"""What it means for our own caller that a call to another service failed, whichever HTTP library made it."""
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+
+from watchword.errors import (
+    CalleeFailed,
+    CalleeTimeout,
+    CalleeUnreachable,
+    DestinationRefused,
+    OutboundError,
+)
+from watchword.fetch import Origin, origin_of
+
+_LIBRARIES = frozenset({"requests", "httpx", "httpx2"})
+_TIMEOUTS = frozenset({"Timeout", "TimeoutException"})
+_ANSWERS = frozenset({"HTTPError", "HTTPStatusError"})
+
+
+@contextmanager
+def callee_failures(urls: Collection[str]) -> Iterator[None]:
+    """Raise our own error where a call to one of these services failed in the block and nobody caught it.
+
+    Raises:
+        CalleeUnreachable, CalleeTimeout, CalleeFailed: with the library's error as its cause.
+    """
+    try:
+        yield
+    except Exception as error:
+        known = outbound_error(error, urls)
+        if known is None:
+            raise
+        raise known from error
+
+
+def outbound_error(error: BaseException, urls: Collection[str]) -> OutboundError | None:
+    """Return our name for a failed call to one of these services; `None` if it is something else.
+
+    The libraries are known by the names of their exceptions, so that none of them has to be installed.
+    """
+    kinds = {kind.__name__ for kind in type(error).__mro__ if kind.__module__.partition(".")[0] in _LIBRARIES}
+    if not kinds:
+        return None
+    called = _called(error)
+    if called is None or called not in {origin_of(url) for url in urls}:
+        return None
+    if kinds & _TIMEOUTS:
+        return CalleeTimeout(f"{called} did not answer in time")
+    # httpx2 and httpx derive their status error from a class that requests uses for transport errors too
+    response = getattr(error, "response", None) if kinds & _ANSWERS else None
+    if response is not None:
+        return CalleeFailed(f"expected success of {called}, found status {response.status_code}")
+    return CalleeUnreachable(f"{called} cannot be reached: {type(error).__name__}")
+
+
+def _called(error: BaseException) -> Origin | None:
+    """Return the origin of the request that failed; `None` if the error does not know."""
+    try:
+        return origin_of(str(error.request.url))  # type: ignore[attr-defined]  # each library's errors have it
+    except (AttributeError, RuntimeError, DestinationRefused):
+        return None
