@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -95,7 +95,7 @@ def rule(caller: str, *scopes: str, **members: Any) -> Rule:
 
 
 class World:
-    """posts (a secret) may call users (a key) for people of the issuer `staff`; billing (a secret) may not."""
+    """posts (with a secret) may call users (with a key) for people of `staff`; users may call billing."""
 
     def __init__(self) -> None:
         self.clock = HandClock()
@@ -174,7 +174,9 @@ class World:
         self.issuers[alias] = replace(self.issuers[alias], **members)
         self.authority.trust.replace(self.document)
 
-    def staff_token(self, key: PrivateKey | None = None, typ: str | None = "at+jwt", **claims: Any) -> str:
+    def staff_token(
+        self, key: PrivateKey | None = None, header_type: str | None = "at+jwt", **claims: Any
+    ) -> str:
         now = int(self.clock.now())
         payload = {
             "iss": "https://staff.example",
@@ -189,7 +191,9 @@ class World:
             "sid": "session-1",
             "roles": ["editor", "root"],
         } | claims
-        return signed(key or self.staff_key, {k: v for k, v in payload.items() if v is not None}, typ=typ)
+        return signed(
+            key or self.staff_key, {k: v for k, v in payload.items() if v is not None}, typ=header_type
+        )
 
     def assertion(
         self,
@@ -275,6 +279,3 @@ def payload_of(token: str) -> dict[str, Any]:
     segment = token.split(".")[1]
     decoded: dict[str, Any] = json.loads(base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4)))
     return decoded
-
-
-Make = Callable[..., str]

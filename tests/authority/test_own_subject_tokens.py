@@ -1,4 +1,4 @@
-"""Exchanging tokens of our own: meant for the client, of the declared type, and of a world that still stands."""
+"""Exchanging our own tokens: meant for the client, of the declared type, of a world that still stands."""
 
 import uuid
 from typing import Any
@@ -103,7 +103,7 @@ async def test_what_our_key_signed_as_another_type_is_no_access_token(
 @pytest.mark.threat(116, 117)
 async def test_no_claim_of_a_subject_token_can_be_changed_on_the_way(world: World, users_token: str) -> None:
     payload = payload_of(users_token)
-    head, body, signature = users_token.split(".")
+    head, _, signature = users_token.split(".")
     stranger = PrivateKey.generate("ES256")
     kid = world.issuer.keyring.active.kid
     for change in (

@@ -144,7 +144,11 @@ class _Decision:
     def refused(self, error: WatchwordError) -> AuditEvent:
         """Return the event of a refusal: what is known so far, and why."""
         subject, parameters = self.subject, self.visit.parameters
-        wanted = (*parameters.all("audience"), *parameters.all("resource"))
+        audiences, resources = parameters.all("audience"), parameters.all("resource")
+        # only a name that we know: what else stands there is for the reason, cut and escaped
+        callee = (self.document.by_audience(audiences[0]) if audiences else None) or (
+            self.document.by_resource(resources[0]) if resources else None
+        )
         client_id = self.visit.client.service.client_id
         return AuditEvent(
             type=REFUSED,
@@ -153,7 +157,7 @@ class _Decision:
             actor=None if subject is None else service_subject(client_id),
             client=client_id,
             subject=None if subject is None else subject.sub,
-            audience=wanted[0][:200] if wanted else None,
+            audience=None if callee is None else callee.audience,
             parent_jti=None if subject is None else subject.token_id,
             txn=None if subject is None else subject.story_id,
             reason=reason_of(error),
