@@ -314,15 +314,14 @@ class Issuer:
                 self._current = self._work_out(keyring)
 
     def _change(self, step: Callable[[Keyring], Keyring]) -> None:
-        """Save what `step` makes of the keyring; whoever loses a race reads again and decides anew."""
+        """Save what `step` makes of the stored keyring; whoever loses a race reads again and decides anew."""
         with self._lock:
             for _ in range(_MAX_ATTEMPTS):
                 try:
-                    self._current = self._work_out(self._store.save(step(self._current.keyring)))
-                except KeyringConflict:
-                    self._current = self._work_out(self._store.load())
-                else:
+                    self._current = self._work_out(self._store.save(step(self._store.load())))
                     return
+                except KeyringConflict:
+                    continue
         raise KeyringConflict(f"the keyring was changed by others {_MAX_ATTEMPTS} times in a row; try again")
 
     def _make_first_key(self) -> None:
@@ -337,7 +336,7 @@ class Issuer:
         try:
             self._change(begin)
         except _AlreadyBegun:
-            return  # another process came first: its key is ours too
+            self.reload()  # another process came first: its key is ours too
 
     def _work_out(self, keyring: Keyring) -> _Current:
         try:
