@@ -9,7 +9,7 @@ _TO_STANDARD = bytes.maketrans(b"-_+/=", b"+/\x00\x00\x00")
 _TO_URL = bytes.maketrans(b"+/", b"-_")
 _PADDING = (b"", None, b"==", b"=")
 # A last character whose unused bits are zero: 4 spare bits after two characters, 2 after three.
-_CANONICAL_LAST = (
+_CANONICAL_LAST: tuple[frozenset[int] | None, ...] = (
     None,
     frozenset(),
     frozenset(b"AQgw"),

@@ -1,5 +1,6 @@
 """The claims of an access token, typed (RFC 7519 §4, RFC 9068 §2.2, RFC 8693 §4, RFC 8417 `txn`)."""
 
+import re
 from typing import Annotated, Any
 
 import msgspec
@@ -9,6 +10,7 @@ from watchword.errors import ClaimInvalid
 
 # RFC 6749 §3.3: scope = scope-token *( SP scope-token ); visible ASCII without quote and backslash
 ScopeText = Annotated[str, Meta(pattern=r"\A(?:[\x21\x23-\x5B\x5D-\x7E]+(?: [\x21\x23-\x5B\x5D-\x7E]+)*)?\Z")]
+ScopeToken = Annotated[str, Meta(pattern=r"\A[\x21\x23-\x5B\x5D-\x7E]+\Z")]
 Text = Annotated[str, Meta(min_length=1)]
 
 MAX_ACTORS = 8
@@ -69,6 +71,32 @@ def typed(members: dict[str, Any]) -> AccessTokenClaims:
         return msgspec.convert(members, AccessTokenClaims)
     except msgspec.ValidationError as error:
         raise ClaimInvalid(f"a claim is not as RFC 9068 §2.2 wants it: {_plain(str(error))}") from None
+
+
+_CONTROL = re.compile(r"[\x00-\x1f]")
+
+
+def demand_printable(claims: AccessTokenClaims) -> None:
+    """Refuse control characters where a claim names somebody: they would break a log, a header, a database.
+
+    Raises:
+        ClaimInvalid: the claim is named, its value is not.
+    """
+    actors = () if claims.act is UNSET else claims.act.chain()
+    named = {
+        "sub": claims.sub,
+        "aud": claims.aud,
+        "jti": claims.jti,
+        "client_id": claims.client_id,
+        "txn": claims.txn,
+        "sid": claims.sid,
+        "roles": claims.roles,
+        "act": actors,
+    }
+    for claim, value in named.items():
+        texts = (value,) if isinstance(value, str) else () if value is UNSET else value
+        if any(_CONTROL.search(text) for text in texts):
+            raise ClaimInvalid(f"{claim}: expected text without control characters")
 
 
 def _plain(message: str) -> str:

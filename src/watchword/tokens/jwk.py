@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from watchword.errors import KeyRejected, TokenMalformed
 from watchword.tokens import base64url, strict_json
 from watchword.tokens.algorithms import ALGORITHMS, MAX_RSA_BITS, MIN_RSA_BITS, Check, fitting
+from watchword.tokens.jws import MAX_KID_LENGTH
 
 PublicMaterial = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
 
@@ -18,7 +19,7 @@ _CURVES: dict[str, tuple[type[ec.EllipticCurve], int]] = {
     "P-256": (ec.SECP256R1, 32),
     "P-384": (ec.SECP384R1, 48),
 }
-_CURVE_NAMES = {curve.name: crv for crv, (curve, _) in _CURVES.items()}
+_CURVE_NAMES = {curve().name: crv for crv, (curve, _) in _CURVES.items()}
 _PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 
 # The y coordinates of the points of small order on edwards25519, canonical and not (RFC 7748 §6.1, RFC
@@ -47,6 +48,8 @@ class PublicKey:
 
     def __init__(self, material: PublicMaterial, *, kid: str | None, alg: str | None) -> None:
         kty, crv, numbers = _public_members(material)
+        if kid is not None and not 0 < len(kid) <= MAX_KID_LENGTH:
+            raise KeyRejected(f"expected a kid of 1 to {MAX_KID_LENGTH} characters, found {len(kid)}")
         self.material = material
         self.algorithms: frozenset[str] = fitting(kty, crv, alg)
         """The names under which this key may verify; more than one RSA name only for a key without `alg`."""
@@ -63,7 +66,9 @@ class PublicKey:
         self._checks: dict[str, Check] = {}
 
     @classmethod
-    def from_material(cls, material: PublicMaterial, *, kid: str | None = None, alg: str | None = None) -> Self:
+    def from_material(
+        cls, material: PublicMaterial, *, kid: str | None = None, alg: str | None = None
+    ) -> Self:
         """Return a key for `cryptography` material; without `kid` it gets its RFC 7638 thumbprint."""
         return cls(material, kid=thumbprint(material) if kid is None else kid, alg=alg)
 
@@ -89,14 +94,16 @@ class PublicKey:
         """
         private = sorted(_PRIVATE_MEMBERS & jwk.keys())
         if private:
-            raise KeyRejected(f"private key published: members {', '.join(private)} must never leave their owner")
+            raise KeyRejected(
+                f"private key published: members {', '.join(private)} must never leave their owner"
+            )
         if jwk.get("use", "sig") != "sig":
             raise KeyRejected("expected use sig")
         operations = jwk.get("key_ops", ["verify"])
         if not isinstance(operations, list) or "verify" not in operations:
             raise KeyRejected("expected key_ops with verify")
         kid, alg = jwk.get("kid"), jwk.get("alg")
-        if "kid" in jwk and (not isinstance(kid, str) or not kid):
+        if "kid" in jwk and not isinstance(kid, str):
             raise KeyRejected("expected kid to be text")
         if "alg" in jwk and not isinstance(alg, str):
             raise KeyRejected("expected alg to be text")
@@ -132,7 +139,9 @@ class PublicKey:
         return hash((self.kid, self.thumbprint()))
 
     def __repr__(self) -> str:
-        return f"PublicKey(kid={self.kid!r:.70}, kty={self.jwk['kty']!r}, algorithms={sorted(self.algorithms)})"
+        return (
+            f"PublicKey(kid={self.kid!r:.70}, kty={self.jwk['kty']!r}, algorithms={sorted(self.algorithms)})"
+        )
 
 
 def thumbprint(material: PublicMaterial) -> str:

@@ -16,7 +16,7 @@ _MAX_HEADERS = 1_024
 class UnusableKey(NamedTuple):
     """A member of a JWK Set that will never verify, and why."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # a set's member has a place; tuple.index is not missed
     kid: str | None
     reason: str
 
@@ -37,30 +37,31 @@ class JWKSet:
     __slots__ = ("_keys", "_nameless", "_refused", "known_headers", "unusable")
 
     def __init__(self, keys: Iterable[PublicKey], *, unusable: Iterable[UnusableKey] = ()) -> None:
-        self.unusable: tuple[UnusableKey, ...] = tuple(unusable)
-        """Members that will never verify; a running service raises an alarm for each."""
-        self._refused = {bad.kid: bad.reason for bad in self.unusable if bad.kid is not None}
+        bad = tuple(unusable)
+        self._refused = {key.kid: key.reason for key in bad if key.kid is not None}
         self._keys: dict[str, PublicKey] = {}
-        nameless = []
-        for key in keys:
+        nameless, twice = [], []
+        for index, key in enumerate(keys):
             if key.kid is None:
                 nameless.append(key)
             elif key.kid in self._keys or key.kid in self._refused:
                 self._keys.pop(key.kid, None)
                 self._refused[key.kid] = "two keys have this kid"
+                twice.append(UnusableKey(index, key.kid, "two keys have this kid"))
             else:
                 self._keys[key.kid] = key
         self._nameless = tuple(nameless)
+        self.unusable: tuple[UnusableKey, ...] = (*bad, *twice)
+        """Members that will never verify; a running service raises an alarm for each."""
         self.known_headers: dict[bytes, KnownHeader] = {}
         """Headers by their exact base64url text; bounded, written by `remember` only."""
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Self:
-        """Read a JWK Set; a bad key is unusable, not fatal (RFC 7517 §5).
+        """Read a JWK Set; a bad key, a private one or a secret is unusable, not fatal (RFC 7517 §5).
 
         Raises:
-            KeySetInvalid: not a JWK Set, or it publishes a shared secret, which means that whoever reads
-                this set could also sign.
+            KeySetInvalid: not a JWK Set.
         """
         members = document.get("keys") if isinstance(document, Mapping) else None
         if not isinstance(members, list):
@@ -77,7 +78,11 @@ class JWKSet:
             except KeyRejected as error:
                 bad.append(UnusableKey(index, kid if isinstance(kid, str) else None, str(error)))
         if len(members) > MAX_KEYS:
-            bad.append(UnusableKey(MAX_KEYS, None, f"only the first {MAX_KEYS} of {len(members)} keys are considered"))
+            bad.append(
+                UnusableKey(
+                    MAX_KEYS, None, f"only the first {MAX_KEYS} of {len(members)} keys are considered"
+                )
+            )
         return cls(good, unusable=bad)
 
     @classmethod

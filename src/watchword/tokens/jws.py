@@ -6,6 +6,7 @@ from watchword.errors import TokenMalformed
 from watchword.tokens import base64url, strict_json
 
 MAX_TOKEN_LENGTH = 16_384
+MAX_KID_LENGTH = 256  # a thumbprint has 43; what is longer names nothing and would only fill logs and tables
 
 # Members that bring a key or change how the rest is read. None is ever needed, each has been an attack.
 _REFUSED_MEMBERS = frozenset({"crit", "b64", "zip", "enc", "epk", "jwk", "jku", "x5c", "x5u"})
@@ -64,14 +65,16 @@ def parse_header(segment: bytes) -> Header:
     alg = _text(members, "alg")
     if alg is None:
         raise TokenMalformed("expected a header with alg")
-    typ = _text(members, "typ")
-    return Header(alg, None if typ is None else normal_type(typ), _text(members, "kid"))
+    typ, kid = _text(members, "typ"), _text(members, "kid")
+    if kid is not None and len(kid) > MAX_KID_LENGTH:
+        raise TokenMalformed(f"expected a kid of at most {MAX_KID_LENGTH} characters, found {len(kid)}")
+    return Header(alg, None if typ is None else normal_type(typ), kid)
 
 
 def _text(members: dict[str, Any], name: str) -> str | None:
-    value = members.get(name)
-    if value is None and name not in members:
+    if name not in members:
         return None
+    value = members[name]
     if type(value) is not str or not value:
         raise TokenMalformed(f"expected header member {name} to be text")
     return value

@@ -28,7 +28,9 @@ class PrivateKey:
 
     def __init__(self, material: PrivateMaterial, *, alg: str, kid: str | None = None) -> None:
         if alg not in PUBLIC_KEY_ALGORITHMS:
-            raise KeyRejected(f"expected one of {', '.join(sorted(PUBLIC_KEY_ALGORITHMS))}, found {alg!a:.40}")
+            raise KeyRejected(
+                f"expected one of {', '.join(sorted(PUBLIC_KEY_ALGORITHMS))}, found {alg!a:.40}"
+            )
         self._material = material
         self.public = PublicKey.from_material(material.public_key(), kid=kid, alg=alg)
         self.alg = alg
@@ -42,7 +44,9 @@ class PrivateKey:
         row = ALGORITHMS.get(alg)
         material: PrivateMaterial
         if row is None or alg not in PUBLIC_KEY_ALGORITHMS:
-            raise KeyRejected(f"expected one of {', '.join(sorted(PUBLIC_KEY_ALGORITHMS))}, found {alg!a:.40}")
+            raise KeyRejected(
+                f"expected one of {', '.join(sorted(PUBLIC_KEY_ALGORITHMS))}, found {alg!a:.40}"
+            )
         if row.kty == "RSA":
             material = rsa.generate_private_key(public_exponent=65537, key_size=RSA_BITS)
         elif row.kty == "EC":
@@ -61,7 +65,9 @@ class PrivateKey:
         try:
             material = serialization.load_pem_private_key(pem, password=None)
         except (ValueError, TypeError, UnsupportedAlgorithm):
-            raise KeyRejected("expected an unencrypted private key in PEM (-----BEGIN PRIVATE KEY-----)") from None
+            raise KeyRejected(
+                "expected an unencrypted private key in PEM (-----BEGIN PRIVATE KEY-----)"
+            ) from None
         return cls(material, alg=alg or _usual_algorithm(material), kid=kid)  # type: ignore[arg-type]
 
     def insecure_private_pem(self) -> bytes:

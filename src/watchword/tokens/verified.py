@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple, NoReturn, Self
+from typing import Any, NamedTuple, NoReturn, Self, TypeVar
 
-from msgspec import UNSET
+from msgspec import UnsetType
 
 from watchword.tokens.claims import AccessTokenClaims, parse_scope
+
+_T = TypeVar("_T")
 
 
 class Subject(NamedTuple):
@@ -31,7 +33,11 @@ class VerifiedToken:
     """`kid` of the key that verified it."""
 
     def __new__(cls, *_: object, **__: object) -> Self:
+        """Refuse: only `verify` makes one."""
         raise TypeError("a VerifiedToken is made by verify() only")
+
+    def __init_subclass__(cls) -> None:
+        raise TypeError("a VerifiedToken has no subclasses: isinstance must mean that verify() made it")
 
     @property
     def subject(self) -> Subject:
@@ -97,8 +103,8 @@ class VerifiedToken:
 
     @property
     def claims(self) -> Mapping[str, Any]:
-        """Every claim as it stands in the token, read-only."""
-        return MappingProxyType(self._members)
+        """Every claim as it stands in the token, read-only; lists and objects inside are copies."""
+        return MappingProxyType(_copy(self._members))
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError("a VerifiedToken is immutable")
@@ -110,11 +116,21 @@ class VerifiedToken:
         raise TypeError("a VerifiedToken cannot be pickled: verify again where it is needed")
 
     def __repr__(self) -> str:
-        return f"VerifiedToken(sub={self._claims.sub!a:.80}, aud={self.audience!a:.80}, exp={self._claims.exp})"
+        return (
+            f"VerifiedToken(sub={self._claims.sub!a:.80}, aud={self.audience!a:.80}, exp={self._claims.exp})"
+        )
 
 
-def _known(value: Any) -> Any:
-    return None if value is UNSET else value
+def _copy(value: Any) -> Any:
+    if type(value) is dict:
+        return {name: _copy(member) for name, member in value.items()}
+    if type(value) is list:
+        return [_copy(member) for member in value]
+    return value
+
+
+def _known(value: _T | UnsetType) -> _T | None:
+    return None if isinstance(value, UnsetType) else value
 
 
 _new = object.__new__

@@ -6,6 +6,7 @@ Claims are decoded only after the signature held, so that an expired forgery is 
 
 from typing import Any
 
+import msgspec
 from msgspec import UNSET
 
 from watchword.errors import (
@@ -20,20 +21,27 @@ from watchword.errors import (
     TypeNotAllowed,
 )
 from watchword.tokens import base64url, strict_json
-from watchword.tokens.algorithms import Check
-from watchword.tokens.claims import LATEST_DATE, AccessTokenClaims, ScopeText, typed
+from watchword.tokens.claims import (
+    LATEST_DATE,
+    AccessTokenClaims,
+    ScopeText,
+    ScopeToken,
+    demand_printable,
+    typed,
+)
 from watchword.tokens.jwk_set import JWKSet, KnownHeader, printable
 from watchword.tokens.jws import Header, parse_header, split
+from watchword.tokens.kind import kind_of
 from watchword.tokens.policy import ACCESS_TOKEN_TYPE, VerificationPolicy
 from watchword.tokens.shared_secret import SharedSecret
 from watchword.tokens.verified import VerifiedToken, _accept
 
-__all__ = ["verify"]
+__all__ = ["select_check", "verify"]
+
+_BOTH_RSA = frozenset({"RS256", "PS256"})
 
 
-def verify(
-    token: str, keys: JWKSet | SharedSecret, policy: VerificationPolicy, now: float
-) -> VerifiedToken:
+def verify(token: str, keys: JWKSet | SharedSecret, policy: VerificationPolicy, now: float) -> VerifiedToken:
     """Verify an access token and return what it says.
 
     Args:
@@ -48,17 +56,23 @@ def verify(
     segment, payload, signature, signing_input = split(token, policy.max_length)
     known = keys.known_headers.get(segment) if type(keys) is JWKSet else None
     if known is None:
-        header, check = _learn(segment, keys, policy)
+        known = select_check(segment, keys, policy)
+        known.check(base64url.decode(signature), signing_input)
+        _remember(segment, known, keys)
+        header = known.header
     else:
         header, check = known
         _demand_allowed(header, policy)
-    check(base64url.decode(signature), signing_input)
+        check(base64url.decode(signature), signing_input)
 
     # the signature held: the issuer said this, but perhaps not to us, not now, or not as an access token
-    members = strict_json.decode_object(base64url.decode(payload))
+    text = base64url.decode(payload)
+    members = strict_json.decode_object(text)
     if members.get("iss") != policy.issuer:
         raise IssuerNotTrusted("iss is not the configured issuer, compared as exact text")
     claims = typed(members)
+    if b"\\" in text:  # JSON writes a control character only as an escape
+        demand_printable(claims)
     _demand_audience(claims.aud, policy)
     _demand_current(claims, policy, now)
     return _accept(claims, members, _demand_complete(header, claims, members, policy), header.kid)
@@ -71,17 +85,23 @@ def _demand_allowed(header: Header, policy: VerificationPolicy) -> None:
         )
     if header.typ not in policy.token_types:
         found = "none" if header.typ is None else printable(header.typ)
-        raise TypeNotAllowed(f"expected typ {' or '.join(sorted(t for t in policy.token_types if t))}, found {found}")
+        raise TypeNotAllowed(
+            f"expected typ {' or '.join(sorted(t for t in policy.token_types if t))}, found {found}"
+        )
 
 
-def _learn(segment: bytes, keys: JWKSet | SharedSecret, policy: VerificationPolicy) -> tuple[Header, Check]:
-    """Read a header that this key set has not seen, find its key, and remember both where that is safe."""
+def select_check(segment: bytes, keys: JWKSet | SharedSecret, policy: VerificationPolicy) -> KnownHeader:
+    """Read a header and return the one check that its signature must pass; the token only names a `kid`.
+
+    Raises:
+        TokenError: the header is not strict, or asks for what the policy or the key does not allow.
+    """
     header = parse_header(segment)
     _demand_allowed(header, policy)
     if isinstance(keys, SharedSecret):
         if header.alg != "HS256":
             raise AlgorithmNotAllowed("a shared secret verifies HS256 only")
-        return header, keys.check
+        return KnownHeader(header, keys.check)
     if header.kid is not None:
         key = keys.named(header.kid)
     elif policy.missing_kid == "single_key":
@@ -89,26 +109,36 @@ def _learn(segment: bytes, keys: JWKSet | SharedSecret, policy: VerificationPoli
     else:
         raise KeyUnusable("expected a kid: trying every key would let a stranger choose the work")
     if header.alg not in key.algorithms:
-        raise KeyUnusable(f"the key is for {' or '.join(sorted(key.algorithms))}, not for {printable(header.alg)}")
-    check = key.check(header.alg)
-    if {"RS256", "PS256"} <= key.algorithms:
+        raise KeyUnusable(
+            f"the key is for {' or '.join(sorted(key.algorithms))}, not for {printable(header.alg)}"
+        )
+    if _BOTH_RSA.issubset(key.algorithms) and _BOTH_RSA.issubset(policy.algorithms):
         # the JWK does not say which: then the configuration must, and never the token (RFC 8725 §3.1)
-        if {"RS256", "PS256"} <= policy.algorithms:
-            raise KeyUnusable("an RSA key without alg needs a policy that allows RS256 or PS256, not both")
-    elif header.kid is not None:
-        keys.remember(segment, KnownHeader(header, check))
-    return header, check
+        raise KeyUnusable("an RSA key without alg needs a policy that allows RS256 or PS256, not both")
+    return KnownHeader(header, key.check(header.alg))
+
+
+def _remember(segment: bytes, known: KnownHeader, keys: JWKSet | SharedSecret) -> None:
+    """Keep a header whose signature held, so that strangers cannot fill the table.
+
+    Only where the text means the same under every policy: its key is named, and for one algorithm.
+    """
+    kid = known.header.kid
+    if kid is not None and isinstance(keys, JWKSet) and not _BOTH_RSA.issubset(keys.named(kid).algorithms):
+        keys.remember(segment, known)
 
 
 def _demand_audience(aud: str | list[str], policy: VerificationPolicy) -> None:
     if policy.audiences.isdisjoint((aud,) if type(aud) is str else aud):
-        raise AudienceMismatch(f"expected aud {' or '.join(sorted(policy.audiences))}, found {printable(str(aud))}")
+        raise AudienceMismatch(
+            f"expected aud {' or '.join(sorted(policy.audiences))}, found {printable(str(aud))}"
+        )
 
 
 def _demand_current(claims: AccessTokenClaims, policy: VerificationPolicy, now: float) -> None:
     if not 0 < claims.exp <= LATEST_DATE:
         raise ClaimInvalid("exp: expected seconds since the epoch before the year 10000")
-    if claims.exp <= now:
+    if not claims.exp > now:  # also when `now` is no number
         raise TokenExpired(f"expired {now - claims.exp:.0f} s ago")
     latest = now + policy.leeway
     if claims.nbf is not UNSET and not claims.nbf <= latest:
@@ -121,7 +151,11 @@ def _demand_complete(
     header: Header, claims: AccessTokenClaims, members: dict[str, Any], policy: VerificationPolicy
 ) -> str:
     """Check what is left and return the scope as text."""
-    required = policy.required_of_access_tokens if header.typ == ACCESS_TOKEN_TYPE else policy.required_claims
+    if header.typ == ACCESS_TOKEN_TYPE:
+        required = policy.required_of_access_tokens
+    else:
+        required = policy.required_claims
+        _demand_kind(header, members, policy)
     if not required <= members.keys():
         raise ClaimInvalid(f"expected claims {', '.join(sorted(required - members.keys()))}")
     if claims.cnf is not UNSET:
@@ -133,13 +167,18 @@ def _demand_complete(
     return "" if claims.scope is UNSET else claims.scope
 
 
+def _demand_kind(header: Header, members: dict[str, Any], policy: VerificationPolicy) -> None:
+    kind = kind_of(header.typ, members)
+    if kind not in policy.token_kinds:
+        raise TypeNotAllowed(f"expected {' or '.join(sorted(policy.token_kinds))}, found {kind}")
+
+
 def _foreign_scope(value: object) -> str:
     """Return scopes of an issuer that keeps them elsewhere, as text or as a list (`scp`, `permissions`)."""
-    import msgspec
-
-    if isinstance(value, list) and all(isinstance(item, str) for item in value):
-        value = " ".join(value)
     try:
+        if isinstance(value, list):
+            # item by item: a blank inside one must not make two scopes of it
+            return " ".join(msgspec.convert(value, list[ScopeToken]))
         return msgspec.convert(value, ScopeText)
     except msgspec.ValidationError:
         raise ClaimInvalid("expected scopes as one text or a list of texts (RFC 6749 §3.3)") from None
