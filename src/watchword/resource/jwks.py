@@ -79,7 +79,7 @@ class JWKSClient:
         self._cool_down = cool_down
         self._last_good = last_known_good
         self._clock = clock
-        self._workers = Workers(1)
+        self._workers = Workers(2)  # one may hang in a name look-up
         self._flights: Flights[None, JWKSet] = Flights(timeout=self._transport.timeout, workers=self._workers)
         self._held: _Held | None = None
         self._failures = 0
