@@ -14,6 +14,8 @@ from watchword.cli.demo.records import Records
 from watchword.cli.demo.screen import JsonScreen, PlainScreen, Screen
 from watchword.cli.demo.story import EDITOR, READER, Story
 from watchword.cli.demo.world import Ports, World
+from watchword.cli.output import json_option
+from watchword.server.logs import escaped
 
 _NEEDED = {
     "uvicorn": "watchword[server]",
@@ -27,7 +29,7 @@ _PORT = click.IntRange(0, 65_535)
 
 @click.command()
 @click.option("--once", is_flag=True, help="Leave after the story; exit status 1 if a step did not hold.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object per step and line.")
+@json_option
 @click.option("--port", type=_PORT, default=9000, show_default=True, help="Of the token service; 0 is any.")
 @click.option("--users-port", type=_PORT, default=5001, show_default=True, help="Of users-service; 0 is any.")
 @click.option("--posts-port", type=_PORT, default=5002, show_default=True, help="Of posts-service; 0 is any.")
@@ -51,7 +53,9 @@ def demo(*, once: bool, as_json: bool, port: int, users_port: int, posts_port: i
                     _invite(world)
                 threading.Event().wait()
     except DemoFailed as error:
-        raise click.ClickException(str(error)) from None
+        for line in error.seen:
+            click.echo(f"    {escaped(line, 500)}", err=True)
+        raise click.ClickException(f"{error}{' (the lines above)' * bool(error.seen)}") from None
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads: say nothing at exit
         sys.exit(1)

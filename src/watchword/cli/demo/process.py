@@ -19,7 +19,11 @@ _POLL = 0.05
 
 
 class DemoFailed(Exception):
-    """The demonstration cannot go on; the text says what to do."""
+    """The demonstration cannot go on; the text says what to do, `seen` what a process printed last."""
+
+    def __init__(self, text: str, *, seen: Sequence[str] = ()) -> None:
+        self.seen = tuple(seen)
+        super().__init__(text)
 
 
 class Process:
@@ -80,12 +84,12 @@ class Process:
         pause = threading.Event()
         while SYSTEM_CLOCK.monotonic() < deadline:
             if self._child is None or self._child.poll() is not None:
-                raise DemoFailed(f"{self.name} ended before it was ready; it said:\n{self.last_lines()}")
+                raise DemoFailed(f"{self.name} ended before it was ready; it said:", seen=self.last_lines())
             if _answers(self._health):
                 return
             pause.wait(_POLL)
         raise DemoFailed(
-            f"{self.name} was not ready after {START_TIMEOUT:.0f} s; it said:\n{self.last_lines()}"
+            f"{self.name} was not ready after {START_TIMEOUT:.0f} s; it said:", seen=self.last_lines()
         )
 
     def stop(self) -> None:
@@ -101,12 +105,12 @@ class Process:
                 os.killpg(child.pid, signal.SIGKILL)
             child.wait()
 
-    def last_lines(self, count: int = 12) -> str:
-        """Return the end of what the process printed, indented."""
+    def last_lines(self, count: int = 12) -> list[str]:
+        """Return the end of what the process printed."""
         lines = (
             self.log.read_text(encoding="utf-8", errors="replace").splitlines() if self.log.exists() else []
         )
-        return "\n".join(f"    {line}" for line in lines[-count:]) or "    nothing"
+        return lines[-count:] or ["nothing"]
 
 
 @contextmanager

@@ -6,8 +6,7 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any, Protocol, TextIO
 
-import msgspec
-
+from watchword.cli.output import say_json
 from watchword.clock import SYSTEM_CLOCK
 
 WIDTH = 80
@@ -91,10 +90,9 @@ class PlainScreen:
 class JsonScreen:
     """One JSON object per step and line, and one for the end."""
 
-    __slots__ = ("_out", "_step")
+    __slots__ = ("_step",)
 
-    def __init__(self, out: TextIO | None = None) -> None:
-        self._out = out or sys.stdout
+    def __init__(self) -> None:
         self._step: dict[str, Any] = {}
 
     def title(self, number: int, text: str) -> None:
@@ -111,14 +109,11 @@ class JsonScreen:
 
     def verdict(self, held: bool, text: str) -> None:
         """Tell whether what was claimed is so."""
-        self._write(self._step | {"held": held, "verdict": text})
+        say_json(self._step | {"held": held, "verdict": text})
 
     def end(self, *, steps: int, failed: int, seconds: float) -> None:
         """Sum up."""
-        self._write({"steps": steps, "failed": failed, "seconds": round(seconds, 3)})
-
-    def _write(self, members: Mapping[str, Any]) -> None:
-        print(msgspec.json.encode(members).decode(), file=self._out, flush=True)
+        say_json({"steps": steps, "failed": failed, "seconds": round(seconds, 3)})
 
 
 def facts(header: Mapping[str, Any], claims: Mapping[str, Any]) -> dict[str, str]:
