@@ -1,0 +1,93 @@
+"""Runs a token service in this process until a signal ends it."""
+
+import asyncio
+import errno
+import logging
+import os
+import socket
+import sys
+from collections.abc import Callable
+
+import uvloop
+
+from watchword.app.build import create_app
+from watchword.app.config import ServerSettings
+from watchword.app.setting_values import Address
+from watchword.errors import ConfigurationError, WatchwordError
+from watchword.server import logs
+from watchword.server.serving import serve
+
+logger = logging.getLogger("watchword.app")
+
+
+class AddressUnavailable(WatchwordError):
+    """Somebody else listens there already."""
+
+    code = "address_unavailable"
+
+
+def run(settings: ServerSettings, *, on_ready: Callable[[Address], None]) -> None:
+    """Serve until SIGINT or SIGTERM, then finish what was accepted and return.
+
+    Args:
+        settings: of the service.
+        on_ready: called with the address once requests are accepted.
+
+    Raises:
+        WatchwordError: why it cannot start.
+    """
+    os.umask(0o077)  # whatever it was: files that are made from here on are for this user alone
+    logs.configure(sys.stderr)
+    for warning in settings.warnings:
+        logger.warning(warning)
+    with listening_socket(settings.listen) as listener:
+        asyncio.Runner(loop_factory=uvloop.new_event_loop).run(_serve(settings, listener, on_ready))
+
+
+async def _serve(
+    settings: ServerSettings, listener: socket.socket, on_ready: Callable[[Address], None]
+) -> None:
+    async with create_app(settings) as application:
+        host, port = listener.getsockname()[:2]
+        await serve(application, [listener], on_ready=lambda: on_ready(Address(host, port)))
+
+
+def listening_socket(address: Address) -> socket.socket:
+    """Return a socket bound to an address; it refuses connections until somebody listens.
+
+    Raises:
+        ConfigurationError: there is no such address here, or this user may not have the port.
+        AddressUnavailable: the port is taken.
+    """
+    try:
+        family, _, _, _, place = socket.getaddrinfo(
+            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        raise ConfigurationError(
+            f"WATCHWORD_LISTEN: {address} is no address of this machine: {error.strerror}"
+        ) from None
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.bind(place)
+    except OSError as error:
+        listener.close()
+        raise _not_bound(address, error) from None
+    return listener
+
+
+def _not_bound(address: Address, error: OSError) -> WatchwordError:
+    if error.errno == errno.EADDRINUSE:
+        return AddressUnavailable(
+            f"{address} is taken by another process; stop it, or name another address in WATCHWORD_LISTEN"
+        )
+    if error.errno == errno.EACCES:
+        return ConfigurationError(
+            f"WATCHWORD_LISTEN: this user may not listen at {address}; name a port above 1023"
+        )
+    return ConfigurationError(
+        f"WATCHWORD_LISTEN: {address} is no address of this machine: {(error.strerror or 'error').lower()}"
+    )

@@ -1,0 +1,83 @@
+"""What the texts of settings mean. Each reader raises `ValueError`: what was expected, and what was found."""
+
+import ipaddress
+import re
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from watchword.errors import DestinationRefused
+from watchword.fetch import demand_safe, is_loopback, origin_of
+
+_DURATION = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)\s*(s|m)?")
+_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})")
+_ISSUER_PATH = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
+
+
+class Address(NamedTuple):
+    """Where a server listens."""
+
+    host: str
+    """A name or an IP address, IPv6 without brackets."""
+    port: int
+    """0: any free one."""
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def issuer(text: str) -> str:
+    """Return an issuer URL: https, or http on loopback; no slash at its end, no query, no fragment."""
+    try:
+        origin = origin_of(text)
+    except DestinationRefused as error:
+        raise ValueError(f"{error}, found {shown(text)}") from None
+    if text.endswith("/"):
+        raise ValueError(f"expected no slash at the end, found {shown(text)}")
+    try:
+        demand_safe(origin)
+    except DestinationRefused:
+        raise ValueError(f"expected https, or http on loopback only, found {shown(text)}") from None
+    parts = urlsplit(text)
+    if parts.query or parts.fragment or "?" in text or "#" in text:
+        raise ValueError(f"expected no query and no fragment, found {shown(text)}")
+    if not _ISSUER_PATH.fullmatch(parts.path):
+        raise ValueError(f"expected a plain path without escapes and dot segments, found {shown(text)}")
+    return text
+
+
+def address(text: str) -> Address:
+    """Return `host:port`; an IPv6 address stands in brackets."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65_535:
+        raise ValueError(f"expected host:port, as in 127.0.0.1:9000, found {shown(text)}")
+    if host.startswith("[") and host.endswith("]"):
+        try:
+            return Address(ipaddress.IPv6Address(host[1:-1]).compressed, int(port))
+        except ValueError:
+            raise ValueError(f"expected an IPv6 address in the brackets, found {shown(text)}") from None
+    if ":" in host:
+        raise ValueError(f"expected an IPv6 address in brackets, as in [::1]:9000, found {shown(text)}")
+    if not _HOST.fullmatch(host):
+        raise ValueError(f"expected host:port, as in 127.0.0.1:9000, found {shown(text)}")
+    return Address(host, int(port))
+
+
+def default_address(issuer_url: str) -> Address:
+    """Return loopback with the issuer's port; the issuer's own loopback address if it names one."""
+    origin = origin_of(issuer_url)
+    own_address = origin.host != "localhost" and is_loopback(origin.host)
+    return Address(origin.host if own_address else "127.0.0.1", origin.port)
+
+
+def duration(text: str, *, longest: float) -> float:
+    """Return seconds: a number, alone or with `s` or `m` behind it, from 0 to `longest`."""
+    match = _DURATION.fullmatch(text)
+    seconds = float(match[1]) * (60 if match[2] == "m" else 1) if match else -1.0
+    if not 0 <= seconds <= longest:
+        raise ValueError(f"expected 0 to {longest:g} seconds, as in 5s, found {shown(text)}")
+    return seconds
+
+
+def shown(text: str) -> str:
+    """Return text for a message: one line, escaped, cut, without the userinfo of a URL."""
+    return ascii(re.sub(r"(?<=://)[^/@]*@", "…@", text)[:100])

@@ -1,0 +1,44 @@
+"""Every setting that a token service knows, as data; the reference page is compared with it."""
+
+from typing import NamedTuple
+
+PREFIX = "WATCHWORD_"
+FILE = "watchword.toml"
+
+
+class Setting(NamedTuple):
+    """One setting of the server."""
+
+    name: str
+    default: str
+    """As the reference page says it; empty: there is none."""
+    meaning: str
+
+
+SETTINGS = (
+    Setting("ISSUER", "", "the URL of this token service, exactly as it stands in `iss`"),
+    Setting("DATABASE", "./watchword-data/watchword.db", "the SQLite file; its folder is the data folder"),
+    Setting("KEYS", "files:<data folder>/keys", "where the signing keys live: `files:<folder>` or `memory:`"),
+    Setting("SIGNING_ALGORITHM", "ES256", "the algorithm of the first signing key"),
+    Setting("LISTEN", "127.0.0.1:<port of ISSUER>", "`host:port`; an IPv6 address in brackets"),
+    Setting("TRUST", "", "the trust document that is applied at start when it is new"),
+    Setting("LEEWAY", "5s", "how far `nbf` and `iat` of a presented token may lie ahead; never `exp`"),
+    Setting("CA_FILE", "", "PEM certificates to trust instead of the system's when keys are fetched"),
+)
+
+RESERVED = ("ADMIN_SOCKET", "RATE_PER_ADDRESS", "RATE_PER_CLIENT", "SEAL", "TLS_CERT", "TLS_KEY")
+"""Names of later releases: whoever sets one expects protection that is not there yet."""
+
+OF_SERVICES = (
+    "AUDIENCE",
+    "CLIENT_ID",
+    "CLIENT_KEY_FILE",
+    "CLIENT_SECRET_FILE",
+    "INSECURE_HTTP_HOSTS",
+    "JWKS_MAX_AGE",
+    "TRUSTED_ISSUERS",
+)
+"""Settings of the SDK, which may share an environment or a file with the server; `URL_<CALLEE>` too."""
+
+OF_THE_PROCESS = ("DEBUG", "REQUIRE_ALL", "SOAK", "VECTORS")
+"""Switches of the command line and of the test suite; in the environment only."""

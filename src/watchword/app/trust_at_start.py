@@ -1,0 +1,40 @@
+"""Which trust document a server starts with: a new file is applied, an old one changes nothing."""
+
+from pathlib import Path
+
+from watchword.audit.event import AuditEvent
+from watchword.clock import Clock
+from watchword.errors import StoreCorrupt, TrustError
+from watchword.grants.stores import TrustStore
+from watchword.trust import document as trust_document
+from watchword.trust.model import TrustDocument
+
+
+async def trust_at_start(path: Path | None, store: TrustStore, *, issuer: str, clock: Clock) -> TrustDocument:
+    """Return the document in force; apply the file first if it is not the file that was applied last.
+
+    Args:
+        path: the file of the setting `TRUST`, if there is one.
+        store: which document is in force.
+        issuer: whose server this is: the actor of the event.
+        clock: the event's time.
+
+    Raises:
+        TrustError: the file has mistakes; nothing was applied.
+        StoreError: the store cannot be read or written.
+    """
+    document = None if path is None else trust_document.read(path)
+    applied = await store.applied()
+    if document is not None:
+        digest = trust_document.digest(document)
+        if applied is None or applied.source_digest != digest:
+            event = AuditEvent(type="trust.applied", time=clock.now(), actor=issuer, reason=digest)
+            text = trust_document.to_json(document)
+            await store.apply(text, digest=digest, source_digest=digest, event=event)
+            return document
+    if applied is None:
+        return trust_document.EMPTY
+    try:
+        return trust_document.from_json(applied.document)
+    except TrustError as error:
+        raise StoreCorrupt(f"the stored trust document cannot be read: {error}") from error

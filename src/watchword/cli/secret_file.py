@@ -1,0 +1,28 @@
+"""Writes a secret into a new file that only its owner can read."""
+
+import os
+from pathlib import Path
+
+from watchword.errors import ConfigurationError
+
+
+def write_new(path: Path, content: bytes) -> None:
+    """Create the file with mode 0600, whatever the umask is, and write it whole.
+
+    Raises:
+        ConfigurationError: something stands there already, which is never overwritten, or it cannot be made.
+    """
+    try:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with open(os.open(path, flags, 0o600), "wb") as file:
+            os.fchmod(file.fileno(), 0o600)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except FileExistsError:
+        raise ConfigurationError(
+            f"{path}: expected a new file, found one; a secret is never overwritten"
+        ) from None
+    except OSError as error:
+        path_reason = (error.strerror or "unknown error").lower()
+        raise ConfigurationError(f"{path}: cannot be written: {path_reason}") from None

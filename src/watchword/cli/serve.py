@@ -1,0 +1,38 @@
+"""`watchword serve`: run the token service."""
+
+import os
+from pathlib import Path
+
+import click
+
+from watchword.cli.output import json_option, say, say_json
+from watchword.errors import ConfigurationError
+
+
+@click.command()
+@json_option
+def serve(*, as_json: bool) -> None:
+    """Run the token service until SIGTERM or Ctrl-C.
+
+    Settings come from WATCHWORD_... in the environment and from watchword.toml in this folder; the only one
+    that has no default is WATCHWORD_ISSUER, the URL of the service. Logs go to stderr as JSON.
+    """
+    try:
+        from watchword.app.run import run  # noqa: PLC0415  # loads what the SDK alone does not bring
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("watchword"):
+            raise
+        raise ConfigurationError(
+            f"the token service needs {error.name}, which an extra brings: pip install 'watchword[server]'"
+        ) from None
+    from watchword.app.config import ServerSettings  # noqa: PLC0415
+
+    settings = ServerSettings.load(os.environ, folder=Path.cwd())
+
+    def ready(address: object) -> None:
+        if as_json:
+            say_json({"ready": True, "address": str(address), "issuer": settings.issuer})
+        else:
+            say(f"watchword: ready at http://{address}, issuer {settings.issuer}; Ctrl-C stops it")
+
+    run(settings, on_ready=ready)

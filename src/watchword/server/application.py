@@ -1,0 +1,96 @@
+"""The ASGI application: finds the route, answers, and writes one line of log per request."""
+
+import logging
+import secrets
+from collections.abc import Mapping
+
+from watchword.authority.door import code_of
+from watchword.clock import SYSTEM_CLOCK, Clock
+from watchword.errors import WatchwordError
+from watchword.server.answer import Answer
+from watchword.server.errors import ClientWentAway, RequestRefused, oauth_refusal, problem
+from watchword.server.logs import FIELDS
+from watchword.server.request import Receive, Request, Scope, Send
+from watchword.server.routes import Route
+from watchword.server.stop_sign import StopSign
+
+logger = logging.getLogger("watchword.server")
+
+ANSWERED = "watchword.answered"
+"""In a scope's `state`: the protocol has answered and logged this request already."""
+
+_CLOSE = (b"connection", b"close")
+
+
+def new_request_id() -> str:
+    """Return a fresh request id: 128 random bits. One that a client brings is never taken over."""
+    return secrets.token_urlsafe(16)
+
+
+class Application:
+    """Serves the routes that it is given.
+
+    Args:
+        routes: by exact path.
+        stop_sign: once it is raised, each answer is the last one on its connection.
+        clock: for the duration in the log.
+    """
+
+    __slots__ = ("_clock", "_routes", "stop_sign")
+
+    def __init__(
+        self, routes: Mapping[bytes, Route], stop_sign: StopSign, *, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
+        self._routes = routes
+        self._clock = clock
+        self.stop_sign = stop_sign
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one HTTP request (ASGI 3)."""
+        started = self._clock.monotonic()
+        request = Request(scope, receive, new_request_id())
+        answer = await self._answer(self._routes.get(scope["raw_path"]), scope["method"], request)
+        if answer is not None:
+            headers = answer.header_fields(request.id.encode())
+            if self.stop_sign.raised:
+                headers.append(_CLOSE)
+            await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+            await send({"type": "http.response.body", "body": answer.body})
+        elif ANSWERED in scope.get("state", ()):
+            return
+        log_request(
+            request.id,
+            scope["client"][0] if scope.get("client") else None,
+            None if answer is None else answer.status,
+            None if answer is None else answer.error,
+            method=scope["method"],
+            # without the query: what it holds is not ours to keep
+            path=scope["raw_path"].decode("ascii", "backslashreplace"),
+            ms=round((self._clock.monotonic() - started) * 1000, 2),
+        )
+
+    async def _answer(self, route: Route | None, method: str, request: Request) -> Answer | None:
+        refuse = oauth_refusal if route is not None and route.errors == "oauth" else problem
+        try:
+            if route is None:
+                raise RequestRefused(404, "there is nothing at this path")
+            if not route.takes(method):
+                raise RequestRefused(405, f"expected {route.method}", headers=((b"allow", route.allow),))
+            return await route.handler(request)
+        except ClientWentAway:
+            return None
+        except WatchwordError as error:
+            return refuse(error)
+        except Exception as error:  # whatever it is, the client gets an answer
+            logger.error("unexpected error", exc_info=error, extra={FIELDS: {"request_id": request.id}})
+            return refuse(error)
+
+
+def log_request(
+    request_id: str, client: str | None, status: int | None, error: Exception | None, **fields: object
+) -> None:
+    """Write the one line of a request; `status` is `None` if the client went away unanswered."""
+    told: dict[str, object] = {"request_id": request_id, "status": status, "client": client, **fields}
+    if isinstance(error, WatchwordError):
+        told["code"], told["reason"] = code_of(error), str(error)
+    logger.info("request", extra={FIELDS: told})

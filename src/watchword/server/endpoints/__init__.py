@@ -1,0 +1,1 @@
+"""One file per endpoint, or per kind of them: a request in, an answer out."""

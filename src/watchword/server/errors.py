@@ -1,0 +1,73 @@
+"""The only maker of error bodies: what a stranger may know, in the form that the endpoint's RFC wants."""
+
+import http
+from typing import ClassVar
+
+from watchword.errors import (
+    InvalidClient,
+    KeyringError,
+    KeysUnavailable,
+    OAuthError,
+    StoreError,
+    TemporarilyUnavailable,
+    WatchwordError,
+)
+from watchword.server.answer import JSON, NO_STORE, Answer, Headers, encode_json
+
+RETRY_AFTER_SECONDS = 5
+_PROBLEM = b"application/problem+json"
+
+# RFC 9110 §15.5.2 wants a challenge on every 401; RFC 6749 §5.2 wants this one where Basic was tried
+_CHALLENGE: Headers = ((b"www-authenticate", b'Basic realm="watchword", charset="UTF-8"'),)
+_RETRY: Headers = ((b"retry-after", b"%d" % RETRY_AFTER_SECONDS),)
+
+
+class RequestRefused(WatchwordError):
+    """A request that no endpoint may see: its form, its size or its time is at fault (RFC 9110 §15.5)."""
+
+    code: ClassVar[str] = "http_request_refused"
+
+    def __init__(self, status: int, message: str, *, headers: Headers = ()) -> None:
+        self.status = status
+        self.headers = headers
+        super().__init__(message)
+
+
+class ClientWentAway(WatchwordError):
+    """The connection closed before the request was whole: there is nobody to answer."""
+
+    code: ClassVar[str] = "client_went_away"
+
+
+def oauth_refusal(error: Exception) -> Answer:
+    """Return the answer of a token or introspection endpoint (RFC 6749 §5.2): an RFC code and nothing else.
+
+    What is wrong on our side is 503 with `Retry-After`, or 500 if nobody foresaw it.
+    """
+    headers = NO_STORE
+    if isinstance(error, RequestRefused):
+        status, code, headers = error.status, "invalid_request", headers + error.headers
+    elif isinstance(error, OAuthError):
+        status, code = error.status, error.error
+    elif isinstance(error, StoreError | KeyringError | KeysUnavailable):
+        status, code = 503, TemporarilyUnavailable.error
+    else:
+        status, code = 500, "server_error"
+    if isinstance(error, InvalidClient):
+        headers += _CHALLENGE
+    if status == 503:
+        headers += _RETRY
+    return Answer(status, encode_json({"error": code}), JSON, headers, error)
+
+
+def problem(error: Exception) -> Answer:
+    """Return the answer of any other address: a problem document with a fixed text (RFC 9457)."""
+    headers = NO_STORE
+    if isinstance(error, RequestRefused):
+        status, headers = error.status, headers + error.headers
+    elif isinstance(error, StoreError | KeyringError | KeysUnavailable | TemporarilyUnavailable):
+        status, headers = 503, headers + _RETRY
+    else:
+        status = 500
+    body = encode_json({"type": "about:blank", "title": http.HTTPStatus(status).phrase, "status": status})
+    return Answer(status, body, _PROBLEM, headers, error)

@@ -1,0 +1,164 @@
+"""uvicorn's HTTP/1.1 protocol with the bounds that it lacks: header size, header time, body time."""
+
+from asyncio import BaseTransport, TimerHandle
+from typing import Any, cast
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from watchword.server.application import ANSWERED, log_request, new_request_id
+from watchword.server.errors import RequestRefused, problem
+from watchword.server.limits import (
+    BODY_SECONDS,
+    HEADER_SECONDS,
+    LINGER_SECONDS,
+    MAX_HEADER_BYTES,
+    MAX_HEADER_FIELDS,
+)
+
+_IDLE, _HEADER, _BODY, _REFUSED = range(4)
+_CLOSE = (b"connection", b"close")
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """One connection: a client that is slow or sends too much is refused, others do not notice.
+
+    A request that arrives whole in one piece costs no timer at all.
+    """
+
+    header_seconds = HEADER_SECONDS
+    body_seconds = BODY_SECONDS
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        """Begin; the time for the first header starts now."""
+        super().connection_made(cast(Any, transport))
+        self._phase = _IDLE
+        self._timed = _IDLE
+        self._deadline: TimerHandle | None = None
+        self._header_bytes = 0
+        self._unparsed = 0
+        self._begun = 0
+        self._time(_HEADER)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End; no timer outlives the connection."""
+        self._time(_IDLE)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser and hold what comes against the bounds."""
+        if self._phase == _REFUSED:
+            return  # read and forgotten, so that the refusal is not lost in a reset
+        self._unset_keepalive_if_required()
+        phase_before, self._begun = self._phase, 0
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self.cycle.keep_alive = False  # no other protocol is spoken here: answered as if it had not asked
+        except httptools.HttpParserCallbackError as error:
+            cause = error.__context__
+            self._refuse(
+                cause if isinstance(cause, RequestRefused) else RequestRefused(400, "malformed request")
+            )
+            return
+        except httptools.HttpParserError:
+            self._refuse(RequestRefused(400, "expected an HTTP/1.1 request"))
+            return
+        if self._phase == _HEADER:
+            # the parser keeps an unfinished field to itself: count what it was fed since the header began
+            if self._begun == 0 or (self._begun == 1 and phase_before == _IDLE):
+                self._unparsed += len(data)
+            if self._unparsed > MAX_HEADER_BYTES:
+                self._refuse(_header_too_long())
+                return
+        nothing_asked = self._phase == _IDLE and (self.cycle is None or self.cycle.response_complete)
+        self._time(_HEADER if nothing_asked else self._phase)
+
+    def on_message_begin(self) -> None:
+        """Begin with a request line."""
+        super().on_message_begin()
+        self._phase = _HEADER
+        self._begun += 1
+        self._header_bytes = self._unparsed = 0
+
+    def on_url(self, url: bytes) -> None:
+        """Take a part of the request target."""
+        self._count(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take one header field; fields after the body are not header fields (RFC 9110 §6.5.1)."""
+        if self._phase != _HEADER:
+            return
+        self._count(len(name) + len(value) + 4)
+        if len(self.headers) >= MAX_HEADER_FIELDS:
+            raise _header_too_long()
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Start to answer."""
+        if b"#" in self.url:
+            raise RequestRefused(400, "expected a request target without fragment")
+        super().on_headers_complete()
+        self._phase = _BODY
+
+    def on_message_complete(self) -> None:
+        """Take note that the request is whole."""
+        super().on_message_complete()
+        self._phase = _IDLE
+
+    def _count(self, size: int) -> None:
+        self._header_bytes += size
+        if self._header_bytes > MAX_HEADER_BYTES:
+            raise _header_too_long()
+
+    def _time(self, phase: int) -> None:
+        """Give the phase its time, unless that is running already."""
+        if phase == self._timed:
+            return
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+        self._timed = phase
+        if phase in (_HEADER, _BODY):
+            seconds = self.header_seconds if phase == _HEADER else self.body_seconds
+            self._deadline = self.loop.call_later(seconds, self._too_late)
+
+    def _too_late(self) -> None:
+        if self._phase == _IDLE:
+            self.transport.close()  # nothing was asked on this connection
+        else:
+            what = "header" if self._phase == _HEADER else "body"
+            self._refuse(RequestRefused(408, f"expected the whole {what} in time"))
+
+    def _refuse(self, error: RequestRefused) -> None:
+        """Answer what no endpoint may see, and close once the client had time to read it."""
+        phase, self._phase = self._phase, _REFUSED
+        self._time(_IDLE)
+        if self.transport.is_closing():
+            return
+        if phase == _BODY and (self.cycle.response_started or self.pipeline):
+            self.transport.close()  # answered already, or others wait before it
+            return
+        if phase != _BODY and self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.keep_alive = False  # an earlier request is being answered: that answer is the last one
+            return
+        answer, request_id = problem(error), new_request_id()
+        fields = [*self.server_state.default_headers, *answer.header_fields(request_id.encode()), _CLOSE]
+        lines = [b"%s: %s\r\n" % field for field in fields]
+        self.transport.write(b"".join([STATUS_LINE[answer.status], *lines, b"\r\n", answer.body]))
+        if phase == _BODY:
+            self.scope["state"][ANSWERED] = True
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.flow.resume_reading()
+        self.loop.call_later(LINGER_SECONDS, self.transport.close)
+        log_request(request_id, self.client[0] if self.client else None, answer.status, error)
+
+
+def _header_too_long() -> RequestRefused:
+    return RequestRefused(
+        431, f"expected a header of at most {MAX_HEADER_BYTES} bytes and {MAX_HEADER_FIELDS} fields"
+    )

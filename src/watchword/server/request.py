@@ -1,0 +1,74 @@
+"""One request as an endpoint sees it: exact headers, a bounded body."""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from watchword.server.errors import ClientWentAway, RequestRefused
+from watchword.server.limits import MAX_BODY
+
+Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+class Request:
+    """An HTTP request. Nothing of it decides who we are: not `Host`, not any forwarded header."""
+
+    __slots__ = ("_headers", "_receive", "id", "query")
+
+    def __init__(self, scope: Scope, receive: Receive, request_id: str) -> None:
+        self.id = request_id
+        self.query: bytes = scope["query_string"]
+        self._headers: list[tuple[bytes, bytes]] = scope["headers"]
+        self._receive = receive
+
+    def header(self, name: bytes) -> str | None:
+        """Return the value of a header field, `None` if it is absent; `name` is lower case.
+
+        Raises:
+            RequestRefused: it came twice, or is not ASCII.
+        """
+        values = [value for key, value in self._headers if key == name]
+        if not values:
+            return None
+        if len(values) > 1:
+            raise RequestRefused(
+                400, f"expected the header {name.decode()} once, found it {len(values)} times"
+            )
+        try:
+            return values[0].decode("ascii")
+        except UnicodeDecodeError:
+            raise RequestRefused(400, f"expected the header {name.decode()} in ASCII") from None
+
+    async def body(self) -> bytes:
+        """Return the whole body.
+
+        Raises:
+            RequestRefused: it is longer than 64 KiB, by what it says or by what comes.
+            ClientWentAway: it never became whole.
+        """
+        declared = self.header(b"content-length")
+        if declared is not None and int(declared) > MAX_BODY:  # llhttp lets only digits through
+            raise self._too_long()
+        message = await self._receive()
+        if message["type"] == "http.request" and not message["more_body"]:
+            whole: bytes = message["body"]
+        else:
+            parts = bytearray()
+            while True:
+                if message["type"] != "http.request":
+                    raise ClientWentAway("the connection closed before the body was whole")
+                parts += message["body"]
+                if len(parts) > MAX_BODY or not message["more_body"]:
+                    break
+                message = await self._receive()
+            whole = bytes(parts)
+        if len(whole) > MAX_BODY:
+            raise self._too_long()
+        return whole
+
+    def _too_long(self) -> RequestRefused:
+        # a client that waits for 100 Continue will not send the body: what follows could be taken for it
+        close = ((b"connection", b"close"),) if self.header(b"expect") is not None else ()
+        return RequestRefused(413, f"expected a body of at most {MAX_BODY} bytes", headers=close)

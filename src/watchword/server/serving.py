@@ -1,0 +1,79 @@
+"""Runs the application on sockets until a signal, and stops without losing what was accepted."""
+
+import asyncio
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from socket import socket
+
+from uvicorn import Config, Server
+
+from watchword.server.application import Application
+from watchword.server.limits import DRAIN_SECONDS, KEEP_ALIVE_SECONDS, STOP_SECONDS
+from watchword.server.protocol import BoundedProtocol
+
+
+class GracefulServer(Server):
+    """uvicorn's server; a signal raises the stop sign first, and the exit status is ours to decide.
+
+    Args:
+        application: what answers.
+        on_ready: called once the sockets accept connections.
+    """
+
+    def __init__(self, application: Application, *, on_ready: Callable[[], None]) -> None:
+        super().__init__(
+            Config(
+                application,
+                http=BoundedProtocol,
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,  # no header says who connects (RFC 7239 is for listed proxies only)
+                server_header=False,
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
+                timeout_graceful_shutdown=STOP_SECONDS,
+            )
+        )
+        self._stop_sign = application.stop_sign
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket] | None = None) -> None:
+        """Start to accept, then say so."""
+        await super().startup(sockets=sockets)
+        if self.started:
+            self._on_ready()
+
+    async def shutdown(self, sockets: list[socket] | None = None) -> None:
+        """Let requests that are on their way arrive and be answered, then stop.
+
+        Until the sockets close, readiness answers 503 and every answer asks for the end of its connection, so
+        that no client sends a request into a connection that is about to close.
+        """
+        self._stop_sign.raised = True
+        if self.server_state.connections:
+            await asyncio.sleep(DRAIN_SECONDS)
+        await super().shutdown(sockets=sockets)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """End on SIGINT and SIGTERM; unlike uvicorn, do not raise the signal again afterwards."""
+        loop = asyncio.get_running_loop()
+        handled = (signal.SIGINT, signal.SIGTERM)
+        for number in handled:
+            loop.add_signal_handler(number, self._stop)
+        try:
+            yield
+        finally:
+            for number in handled:
+                loop.remove_signal_handler(number)
+
+    def _stop(self) -> None:
+        self.force_exit = self.should_exit  # asked a second time: do not wait any longer
+        self.should_exit = self._stop_sign.raised = True
+
+
+async def serve(application: Application, sockets: Sequence[socket], *, on_ready: Callable[[], None]) -> None:
+    """Serve until SIGINT or SIGTERM; return once everything accepted is answered, or 20 s have passed."""
+    await GracefulServer(application, on_ready=on_ready).serve(sockets=list(sockets))
