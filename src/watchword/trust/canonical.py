@@ -45,7 +45,7 @@ def _service(service: Service) -> dict[str, Any]:
 
 def _key_set(service: Service) -> dict[str, Any]:
     keys = service.jwks.to_dict()["keys"] if service.jwks is not None else []
-    return {"keys": sorted(keys, key=lambda key: key["kid"])}
+    return {"keys": sorted(keys, key=lambda key: key.get("kid", ""))}
 
 
 def _rule(rule: Rule) -> dict[str, Any]:

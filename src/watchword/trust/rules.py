@@ -93,6 +93,8 @@ class Weighed(NamedTuple):
     decision: Decision | None
     refused: Refused | None
     reason: str
+    length: int
+    """How many actors the new token has or would have."""
 
 
 def decide(document: TrustDocument, ask: Ask) -> Decision:
@@ -117,28 +119,30 @@ def error_for(weighed: Weighed) -> type[InvalidTarget | InvalidScope | InvalidRe
 def weigh(rules: Sequence[Rule], ask: Ask) -> Weighed:
     """Decide by the rules of one (callee, caller) pair and keep every step."""
     caller, callee = ask.caller, ask.callee.client_id
+    length = _chain_length(ask, "actor")
     if not rules:
-        return Weighed((), (), None, "no_rule", f"no rule of {callee} lets {caller} call it")
+        return Weighed((), (), None, "no_rule", f"no rule of {callee} lets {caller} call it", length)
     fitting = tuple(rule for rule in rules if fits(rule, ask))
     if not fitting:
-        return Weighed((), (), None, "kind", f"{_names(rules)}: {_unfit(ask)}")
-    cycle = _cycle(ask)
-    if cycle is not None:
-        return Weighed(fitting, (), None, "cycle", cycle)
+        return Weighed((), (), None, "kind", f"{_names(rules)}: {_unfit(ask)}", length)
+    circle = cycle(ask)
+    if circle is not None:
+        return Weighed(fitting, (), None, "cycle", circle, length)
     offers = (Offer(rule, offered(rule, ask)) for rule in fitting)
     deciding = tuple(offer for offer in offers if offer.scope)
     if not deciding:
-        return Weighed(fitting, (), None, "scope", f"{_names(fitting)}: {_nothing(ask)}")
+        return Weighed(fitting, (), None, "scope", f"{_names(fitting)}: {_nothing(ask)}", length)
     decision = _strictest(deciding, ask)
-    length = chain_length(ask, decision.act_as)
+    length = _chain_length(ask, decision.act_as)
     if length > decision.max_chain:
         tight = [offer.rule for offer in deciding if offer.rule.max_chain < length]
         reason = (
             f"{_names(tight)}: expected a chain of at most {decision.max_chain} "
             f"{'actor' if decision.max_chain == 1 else 'actors'}, found {length} with the current one"
         )
-        return Weighed(fitting, deciding, None, "chain", reason)
-    return Weighed(fitting, deciding, decision, None, f"allowed by {', '.join(decision.rules)}")
+        return Weighed(fitting, deciding, None, "chain", reason, length)
+    reason = f"allowed by {', '.join(decision.rules)}"
+    return Weighed(fitting, deciding, decision, None, reason, length)
 
 
 def fits(rule: Rule, ask: Ask) -> bool:
@@ -159,13 +163,6 @@ def offered(rule: Rule, ask: Ask) -> frozenset[str]:
     return scope if ask.requested is None else scope & ask.requested
 
 
-def chain_length(ask: Ask, act_as: Literal["actor", "subject"]) -> int:
-    """Return how many actors the new token would have, the current one counted."""
-    if ask.subject_scope is None:
-        return 0
-    return len(ask.actors) + (act_as == "actor")
-
-
 def _strictest(deciding: Sequence[Offer], ask: Ask) -> Decision:
     rules = [offer.rule for offer in deciding]
     scope = frozenset[str]().union(*(offer.scope for offer in deciding))
@@ -179,7 +176,14 @@ def _strictest(deciding: Sequence[Offer], ask: Ask) -> Decision:
     )
 
 
-def _cycle(ask: Ask) -> str | None:
+def _chain_length(ask: Ask, act_as: Literal["actor", "subject"]) -> int:
+    if ask.subject_scope is None:
+        return 0
+    return len(ask.actors) + (act_as == "actor")
+
+
+def cycle(ask: Ask) -> str | None:
+    """Return why nobody may go on with this chain of calls, whatever the rules say; `None` if they may."""
     if service_subject(ask.caller) in ask.actors:
         return f"{ask.caller} already acts in this chain: an actor never appears twice"
     if len(set(ask.actors)) != len(ask.actors):
