@@ -103,6 +103,8 @@ def test_a_framework_is_at_most_150_lines() -> None:
 @pytest.mark.threat(225)
 def test_no_decision_stands_in_an_assert() -> None:
     for path, tree in trees():
+        if path.is_relative_to(SOURCE / "testing"):
+            continue  # suites for adapters: there an assert is what a test says
         asserts = [node.lineno for node in ast.walk(tree) if isinstance(node, ast.Assert)]
         assert not asserts, f"{path.relative_to(ROOT)}:{asserts}"
 

@@ -1,0 +1,213 @@
+"""What a ledger and a trust store must do, as suites: an adapter's test is a class and one method.
+
+```python
+class TestOurLedger(LedgerContract):
+    @asynccontextmanager
+    async def open(self, folder: Path) -> AsyncIterator[FullLedger]:
+        yield OurLedger(folder)
+```
+"""
+
+import asyncio
+from abc import ABC, abstractmethod
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from watchword.audit.event import AuditEvent
+from watchword.errors import AlreadyConsumed
+from watchword.grants.stores import AuditReader, Consumption, IssuedToken, Ledger, TrustStore
+
+NOW = 1_790_000_000.0
+
+
+class FullLedger(Ledger, AuditReader, Protocol):
+    """A ledger that can also be read."""
+
+    async def refusals(self) -> dict[str, int]:
+        """Return how often each reason was counted."""
+        ...
+
+    async def forget_expired(self, now: float, *, limit: int = 1_000) -> int:
+        """Forget single-use values whose time is over."""
+        ...
+
+
+def event(jti: str = "a", **members: Any) -> AuditEvent:
+    """Return an event as a token endpoint writes it."""
+    return AuditEvent(type="token.issued", time=NOW, client="posts", jti=jti, **members)
+
+
+class LedgerContract(ABC):
+    """Every promise of `Ledger`, `AuditReader` and single use."""
+
+    durable = True
+    """What was written is there when it is opened again."""
+
+    @abstractmethod
+    def open(self, folder: Path) -> AbstractAsyncContextManager[FullLedger]:
+        """Open the ledger that lives in this folder; empty the first time."""
+
+    def test_an_event_is_read_as_it_was_written(self, tmp_path: Path) -> None:
+        """Nothing is lost on the way."""
+        written = event(
+            "j", subject="people|john", audience="users", txn="t", kid="k", reason="services.users"
+        )
+
+        async def story() -> None:
+            async with self.open(tmp_path) as ledger:
+                await ledger.record(written)
+                assert [found for _, found in await ledger.events()] == [written]
+
+        asyncio.run(story())
+
+    def test_events_are_numbered_in_the_order_in_which_they_were_written(self, tmp_path: Path) -> None:
+        """Numbers rise, and reading goes on after one."""
+
+        async def story() -> None:
+            async with self.open(tmp_path) as ledger:
+                for name in "abc":
+                    await ledger.record(event(name))
+                found = await ledger.events()
+                assert [e.jti for _, e in found] == ["a", "b", "c"]
+                numbers = [number for number, _ in found]
+                assert numbers == sorted(set(numbers))
+                assert [e.jti for _, e in await ledger.events(after=numbers[0], limit=1)] == ["b"]
+
+        asyncio.run(story())
+
+    @pytest.mark.threat(96, 177)
+    def test_of_fifty_at_once_exactly_one_uses_a_value_up(self, tmp_path: Path) -> None:
+        """Single use is decided by the store, not by whoever looked first."""
+        once = Consumption("client_assertion", "x", NOW + 60)
+
+        async def story() -> None:
+            async with self.open(tmp_path) as ledger:
+                outcomes = await asyncio.gather(
+                    *(ledger.record(event(str(n)), consume=[once]) for n in range(50)), return_exceptions=True
+                )
+                assert [o for o in outcomes if o is None] == [None]
+                assert sum(isinstance(o, AlreadyConsumed) for o in outcomes) == 49
+                assert len(await ledger.events()) == 1
+
+        asyncio.run(story())
+
+    def test_a_used_value_takes_its_whole_deed_with_it(self, tmp_path: Path) -> None:
+        """Neither the event, nor the count, nor another value of the same deed remains."""
+        used, fresh = Consumption("code", "used", NOW + 60), Consumption("code", "fresh", NOW + 60)
+
+        async def story() -> None:
+            async with self.open(tmp_path) as ledger:
+                await ledger.record(event("a"), consume=[used])
+                with pytest.raises(AlreadyConsumed):
+                    await ledger.record(event("b"), consume=[fresh, used], issued=IssuedToken("k", NOW))
+                assert [e.jti for _, e in await ledger.events()] == ["a"]
+                await ledger.record(event("c"), consume=[fresh])
+
+        asyncio.run(story())
+
+    def test_kinds_do_not_meet(self, tmp_path: Path) -> None:
+        """The same id of another kind is another value."""
+
+        async def story() -> None:
+            async with self.open(tmp_path) as ledger:
+                await ledger.record(event(), consume=[Consumption("a", "x", NOW), Consumption("b", "x", NOW)])
+
+        asyncio.run(story())
+
+    def test_what_is_over_is_forgotten_in_bounded_steps_and_nothing_else_is(self, tmp_path: Path) -> None:
+        """A value stays used up until its own end."""
+        values = [Consumption("code", str(n), NOW - 1) for n in range(5)] + [
+            Consumption("code", "live", NOW + 9)
+        ]
+
+        async def story() -> None:
+            async with self.open(tmp_path) as ledger:
+                await ledger.record(event(), consume=values)
+                assert [await ledger.forget_expired(NOW, limit=3) for _ in range(3)] == [3, 2, 0]
+                with pytest.raises(AlreadyConsumed):
+                    await ledger.record(event(), consume=values[-1:])
+
+        asyncio.run(story())
+
+    @pytest.mark.threat(201)
+    def test_hostile_text_is_kept_as_one_event_and_harms_nobody(self, tmp_path: Path) -> None:
+        """Line ends, escapes, quotes and lone surrogates are text; what is too long is cut."""
+        hostile = "a'; DROP TABLE audit_event; --\r\n\x1b[31m\u202e\ud800" + "x" * 2_000_000
+
+        async def story() -> None:
+            async with self.open(tmp_path) as ledger:
+                await asyncio.gather(ledger.record(event(subject=hostile)), ledger.record(event("b")))
+                assert sorted(str(e.jti) for _, e in await ledger.events()) == ["a", "b"]
+
+        asyncio.run(story())
+
+    def test_refusals_are_counted_by_reason(self, tmp_path: Path) -> None:
+        """A thousand refusals are a number, not a thousand events."""
+
+        async def story() -> None:
+            async with self.open(tmp_path) as ledger:
+                for n in range(1_000):
+                    await ledger.count_refusal("invalid_client" if n % 4 else "token_expired", sample=event())
+                assert await ledger.refusals() == {"invalid_client": 750, "token_expired": 250}
+                assert await ledger.events() == []
+
+        asyncio.run(story())
+
+    def test_what_was_answered_is_there_after_a_restart(self, tmp_path: Path) -> None:
+        """Events, used values and counts."""
+        if not self.durable:
+            return
+        once = Consumption("client_assertion", "x", NOW + 60)
+
+        async def first() -> None:
+            async with self.open(tmp_path) as ledger:
+                await ledger.record(event("a"), consume=[once])
+                await ledger.count_refusal("invalid_client", sample=event())
+
+        async def second() -> None:
+            async with self.open(tmp_path) as ledger:
+                with pytest.raises(AlreadyConsumed):
+                    await ledger.record(event("b"), consume=[once])
+                await ledger.record(event("c"))
+                found = await ledger.events()
+                assert [e.jti for _, e in found] == ["a", "c"]
+                assert found[1][0] > found[0][0]
+                assert await ledger.refusals() == {"invalid_client": 1}
+
+        asyncio.run(first())
+        asyncio.run(second())
+
+
+class TrustStoreContract(ABC):
+    """Every promise of `TrustStore`."""
+
+    @abstractmethod
+    def open(self, folder: Path) -> AbstractAsyncContextManager[tuple[TrustStore, AuditReader]]:
+        """Open the trust store that lives in this folder, and its audit; empty the first time."""
+
+    def test_nothing_is_in_force_at_first(self, tmp_path: Path) -> None:
+        """No document is not an empty one."""
+
+        async def story() -> None:
+            async with self.open(tmp_path) as (store, _):
+                assert await store.applied() is None
+
+        asyncio.run(story())
+
+    def test_the_last_document_is_in_force_and_each_has_its_event(self, tmp_path: Path) -> None:
+        """A document and the event that says so come together."""
+
+        async def story() -> None:
+            async with self.open(tmp_path) as (store, audit):
+                for text in (b"one", b"two"):
+                    applied = AuditEvent(type="trust.applied", time=NOW, reason=text.decode())
+                    await store.apply(text, digest=text.hex(), source_digest=None, event=applied)
+                found = await store.applied()
+                assert found is not None
+                assert (found.document, found.digest, found.applied_at) == (b"two", b"two".hex(), NOW)
+                assert [e.reason for _, e in await audit.events()] == ["one", "two"]
+
+        asyncio.run(story())
