@@ -9,7 +9,6 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
-from watchword.storage.memory import MemoryLedger
 
 from watchword.audit.event import AuditEvent
 from watchword.authority.build import Authority, build
@@ -19,6 +18,7 @@ from watchword.errors import KeysUnavailable
 from watchword.grants.token_exchange import ACCESS_TOKEN, GRANT_TYPE
 from watchword.keys.issuer import Issuer
 from watchword.keystores.memory import MemoryKeyStore
+from watchword.storage.memory import MemoryLedger
 from watchword.tokens import base64url, strict_json
 from watchword.tokens.jwk_set import JWKSet
 from watchword.tokens.policy import VerificationPolicy

@@ -131,7 +131,7 @@ async def test_a_foreign_may_act_must_name_the_client_in_our_words(world: World)
             await exchanged(world, world.staff_token(may_act=may_act))
 
 
-@pytest.mark.parametrize("txn", ["x" * 129, "a b", "ä", "a\nb", None])
+@pytest.mark.parametrize("txn", ["x" * 129, "a b", "ä", None])
 async def test_a_foreign_story_that_cannot_be_kept_gets_a_new_name(world: World, txn: str | None) -> None:
     story = (await exchanged(world, world.staff_token(txn=txn))).story_id
     assert story is not None
@@ -208,7 +208,7 @@ async def test_a_required_claim_has_exactly_the_required_value(
         ("JWT", {}, ACCESS_TOKEN, False),
         ("JWT", {}, JWT, True),
         (None, {}, JWT, True),
-        ("JWT", {}, ID_TOKEN, True),
+        ("JWT", {}, ID_TOKEN, False),
         ("JWT", {"nonce": "n"}, JWT, False),
         ("JWT", {"at_hash": "h"}, ACCESS_TOKEN, False),
         ("JWT", {"nonce": "n"}, ID_TOKEN, True),

@@ -10,6 +10,7 @@ from watchword.grants.stores import Consumption
 from watchword.tokens import strict_json
 from watchword.tokens.jwk import PublicKey
 from watchword.tokens.jwk_set import JWKSet, printable
+from watchword.tokens.kind import TokenKind
 from watchword.tokens.policy import VerificationPolicy
 from watchword.tokens.private_key import PrivateKey
 from watchword.tokens.verified import VerifiedToken
@@ -18,6 +19,7 @@ from watchword.trust.model import Service, TrustDocument
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ASSERTION_TOKEN_TYPES = ("client-authentication+jwt", "JWT")
+_KIND: TokenKind = "client_assertion"
 MAX_AHEAD = 300
 """Seconds that `exp` of an assertion may lie ahead."""
 _KEPT_LONGER = 60  # seconds that a used `jti` outlives its assertion, for clocks that differ
@@ -115,6 +117,7 @@ def _policy(
         audience,
         algorithms,
         token_types=ASSERTION_TOKEN_TYPES,
+        token_kinds=(_KIND,),
         leeway=leeway,
         required_claims=("jti",),
         max_actors=0,

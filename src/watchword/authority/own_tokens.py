@@ -50,14 +50,14 @@ class OwnTokens:
                 required_claims=("txn",),
             )
         verified = verify(token, keys, policy, now)
-        kind_of(verified.subject.id, document)
+        kind_of_subject(verified.subject.id, document)
         for name in (verified.client_id, *(actor.removeprefix(SERVICE_SPACE) for actor in verified.actors)):
             if name not in document.services:
                 raise ClaimInvalid(f"client {printable(name or '')} of the token is not registered now")
         return verified
 
 
-def kind_of(sub: str, document: TrustDocument) -> SubjectKind:
+def kind_of_subject(sub: str, document: TrustDocument) -> SubjectKind:
     """Return what kind of subject a `sub` of ours is, by its name space.
 
     Raises:

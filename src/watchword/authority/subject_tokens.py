@@ -6,18 +6,20 @@ import msgspec
 
 from watchword.authority.foreign_claims import in_our_words
 from watchword.authority.key_source import KeySource
-from watchword.authority.own_tokens import OwnTokens, kind_of
-from watchword.authority.token_types import demand_foreign_type, demand_own_type
+from watchword.authority.own_tokens import OwnTokens, kind_of_subject
+from watchword.authority.token_types import demand_own_type, proof_of_type
 from watchword.authority.unverified import UnverifiedNames, unverified_names
 from watchword.errors import AudienceMismatch, InvalidRequest, IssuerNotTrusted, TokenError
 from watchword.grants.base import SubjectClaims, VerifySubject
 from watchword.tokens.claims import AccessTokenClaims, Actor
 from watchword.tokens.jwk_set import printable
+from watchword.tokens.kind import TokenKind
 from watchword.tokens.policy import VerificationPolicy
 from watchword.tokens.verified import VerifiedToken
 from watchword.tokens.verify import verify
 from watchword.trust.model import Service, TrustDocument, TrustedIssuer
 
+_KINDS: tuple[TokenKind, ...] = ("access_token", "id_token")
 _TYPED_CLAIMS = frozenset(AccessTokenClaims.__struct_fields__)
 
 
@@ -61,10 +63,19 @@ class SubjectTokens:
     async def _theirs(
         self, wish: VerifySubject, names: UnverifiedNames, trusted: TrustedIssuer, client: Service, now: float
     ) -> SubjectClaims:
-        policy = _policy(trusted, _audiences(trusted, client), self._leeway)
+        proof = proof_of_type(wish.declared_type, trusted)
+        policy = VerificationPolicy(
+            trusted.issuer,
+            _audiences(trusted, client),
+            trusted.algorithms,
+            token_types=proof.header_types,
+            token_kinds=(proof.kind,),
+            leeway=self._leeway,
+            missing_kid="single_key",
+            scope_claim=trusted.scope_claim,
+        )
         keys = await self._keys.keys(trusted.jwks_uri, names.kid)
         token = verify(wish.token, keys, policy, now)
-        demand_foreign_type(wish.declared_type, names.typ, token.claims, trusted)
         return in_our_words(token, trusted)
 
 
@@ -82,24 +93,12 @@ def _audiences(trusted: TrustedIssuer, client: Service) -> frozenset[str]:
     return names
 
 
-def _policy(trusted: TrustedIssuer, audiences: frozenset[str], leeway: float) -> VerificationPolicy:
-    return VerificationPolicy(
-        trusted.issuer,
-        audiences,
-        trusted.algorithms,
-        token_types=trusted.token_types,
-        leeway=leeway,
-        missing_kid="single_key",
-        scope_claim=trusted.scope_claim,
-    )
-
-
 def _own_claims(token: VerifiedToken, document: TrustDocument) -> SubjectClaims:
     claims: dict[str, Any] = dict(token.claims)
     roles, amr = claims.get("roles"), claims.get("amr")
     return SubjectClaims(
         sub=token.subject.id,
-        kind=kind_of(token.subject.id, document),
+        kind=kind_of_subject(token.subject.id, document),
         scope=token.scope,
         expires=token.expires_at,
         token_id=token.token_id,

@@ -1,21 +1,23 @@
-"""What a subject token is, proven from the token; what its bearer declares must agree (RFC 8693 §3)."""
+"""What a subject token is declared to be, turned into what it must prove to be (RFC 8693 §3)."""
 
-from collections.abc import Mapping
-from typing import Any
+from typing import NamedTuple
 
 from watchword.errors import TypeNotAllowed
 from watchword.grants.token_exchange import ACCESS_TOKEN, ID_TOKEN, JWT
 from watchword.tokens.jwk_set import printable
+from watchword.tokens.jws import normal_type
+from watchword.tokens.kind import TokenKind
 from watchword.tokens.policy import ACCESS_TOKEN_TYPE
 from watchword.trust.model import TrustedIssuer
 
 _SHORT_NAMES = {ACCESS_TOKEN: "access_token", JWT: "jwt", ID_TOKEN: "id_token"}
 
-# Claims that only stand in an ID token (OpenID Connect Core §2, §3.1.3.6)
-_ID_TOKEN_MARKS = frozenset({"nonce", "at_hash", "c_hash"})
-# What Keycloak writes into the payload, where the header only says JWT
-_ID_TOKEN_PAYLOAD_TYPE = "ID"  # a name, not a token
-_REFUSED_PAYLOAD_TYPES = frozenset({"Refresh", "Offline", "Logout"})
+
+class Proof(NamedTuple):
+    """What the token must show: one of these header types, and claims of this kind."""
+
+    header_types: frozenset[str]
+    kind: TokenKind
 
 
 def demand_own_type(declared: str) -> None:
@@ -25,16 +27,17 @@ def demand_own_type(declared: str) -> None:
         TypeNotAllowed: another declared type.
     """
     if declared not in (ACCESS_TOKEN, JWT):
-        raise _mismatch(declared, "an access token")
+        raise TypeNotAllowed(f"subject_token_type: declared as {printable(declared)}, found an access token")
 
 
-def demand_foreign_type(
-    declared: str, header_type: str | None, claims: Mapping[str, Any], trusted: TrustedIssuer
-) -> None:
-    """Refuse a foreign token that is not what it is declared to be, or not of a type this issuer may send.
+def proof_of_type(declared: str, trusted: TrustedIssuer) -> Proof:
+    """Return what a token of this issuer must show to be what it is declared to be.
+
+    An access token says so in its header; an ID token by claims that only an ID token has; what is called a
+    JWT may be any token of the issuer that bears access and is no ID token.
 
     Raises:
-        TypeNotAllowed: a type that the issuer does not list, or one that the token contradicts.
+        TypeNotAllowed: a type that this issuer may not send.
     """
     name = _SHORT_NAMES.get(declared)
     if name is None or name not in trusted.subject_token_types:
@@ -42,20 +45,13 @@ def demand_foreign_type(
             f"subject_token_type: expected {' or '.join(sorted(trusted.subject_token_types))} from issuer "
             f"{trusted.alias}, found {printable(declared)}"
         )
-    payload_type = claims.get("typ")
-    if payload_type in _REFUSED_PAYLOAD_TYPES or "events" in claims:
-        raise _mismatch(declared, "a refresh, logout or security event token")
-    is_access_token = header_type == ACCESS_TOKEN_TYPE
-    is_id_token = not is_access_token and (
-        payload_type == _ID_TOKEN_PAYLOAD_TYPE or not _ID_TOKEN_MARKS.isdisjoint(claims)
-    )
-    if name == "access_token" and not is_access_token:
-        raise _mismatch(declared, "a JWT whose typ is not at+jwt")
-    if name == "id_token" and is_access_token:
-        raise _mismatch(declared, "an access token")
-    if name != "id_token" and is_id_token:
-        raise _mismatch(declared, "an ID token")
-
-
-def _mismatch(declared: str, found: str) -> TypeNotAllowed:
-    return TypeNotAllowed(f"subject_token_type: declared as {printable(declared)}, found {found}")
+    types = frozenset(map(normal_type, trusted.token_types))
+    if name == "access_token":
+        types &= {ACCESS_TOKEN_TYPE}
+    elif name == "id_token":
+        types -= {ACCESS_TOKEN_TYPE}
+    if not types:
+        raise TypeNotAllowed(
+            f"subject_token_type: no token of issuer {trusted.alias} can be proven to be an {name}"
+        )
+    return Proof(types, "id_token" if name == "id_token" else "access_token")

@@ -15,12 +15,10 @@ class UnverifiedNames(NamedTuple):
 
     issuer: str
     kid: str | None
-    typ: str | None
-    """Lower case, without `application/`; `None` when absent."""
 
 
 def unverified_names(token: str) -> UnverifiedNames:
-    """Return `iss`, `kid` and `typ` of a token that nobody has verified.
+    """Return `iss` and `kid` of a token that nobody has verified.
 
     Raises:
         TokenError: not a compact JWS of strict JSON objects with a text `iss`.
@@ -30,4 +28,4 @@ def unverified_names(token: str) -> UnverifiedNames:
     issuer = strict_json.decode_object(base64url.decode(parts.payload)).get("iss")
     if type(issuer) is not str or not issuer:
         raise ClaimInvalid("iss: expected text")
-    return UnverifiedNames(issuer, header.kid, header.typ)
+    return UnverifiedNames(issuer, header.kid)
