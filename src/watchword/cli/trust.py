@@ -1,7 +1,7 @@
 """`watchword trust`: check a trust document, and explain what it decides; no server is asked."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 import msgspec
@@ -16,6 +16,7 @@ from watchword.trust.model import Service, SubjectKind, TrustDocument, service_s
 from watchword.trust.rules import Ask
 from watchword.trust.tables import did_you_mean
 from watchword.trust.values import in_words
+from watchword.trust.warnings import held_at_most
 
 _document = click.argument("file", type=click.Path(path_type=Path))
 
@@ -51,9 +52,7 @@ def check(*, file: Path, as_json: bool) -> int:
 @trust.command()
 @_document
 @click.option("--caller", required=True, help="The client_id of the service that wants to call.")
-@click.option(
-    "--callee", required=True, help="The client_id, audience or url of the service it wants to call."
-)
+@click.option("--callee", required=True, help="The client_id, audience or url of the one to be called.")
 @click.option(
     "--kind",
     type=click.Choice(["person", "service"]),
@@ -68,8 +67,8 @@ def check(*, file: Path, as_json: bool) -> int:
     "--subject-scope",
     "subject_scopes",
     multiple=True,
-    help="A scope that the subject token holds, '' for none. Without it a person's token is taken to hold every "
-    "scope of the caller, and a service asks in its own name.",
+    help="A scope that the subject token holds, '' for none. Without it a person's token is taken to hold "
+    "all that a token for the caller can hold, and a service asks in its own name.",
 )
 @click.option(
     "--actors", multiple=True, help="A service that already acts in the subject token, the latest one first."
@@ -91,16 +90,15 @@ def explain(
     Exit code 0: allowed; 1: denied; 2: FILE has mistakes.
     """
     document = read(file)
-    service = _callee(document, callee)
+    asking, asked = _caller(document, caller), _callee(document, callee)
     held = _scope(subject_scopes, "--subject-scope")
     assumed = held is None and kind == "person"
     if assumed:
-        known = document.services.get(caller)
-        held = known.scopes if known is not None else frozenset()
+        held = held_at_most(document, asking, kind)
     chain = tuple(name if "|" in name else service_subject(name) for text in actors for name in text.split())
     if held is None and chain:
         raise click.UsageError("--actors: a service in its own name has no chain; add --subject-scope")
-    ask = Ask(caller, service, kind, held, _scope(scopes, "--scope"), chain)
+    ask = Ask(caller, asked, kind, held, _scope(scopes, "--scope"), chain)
     explanation = explain_ask(document, ask)
     if as_json:
         say_json(_members(explanation))
@@ -109,12 +107,18 @@ def explain(
     return 0 if explanation.allowed else FAILED
 
 
+def _caller(document: TrustDocument, name: str) -> Service:
+    return document.services.get(name) or _unknown("--caller", document, name)
+
+
 def _callee(document: TrustDocument, name: str) -> Service:
     found = document.services.get(name) or document.by_audience(name) or document.by_resource(name)
-    if found is None:
-        hint = did_you_mean(name, list(document.services))
-        raise click.UsageError(f"--callee: expected a service of this document, found another name{hint}")
-    return found
+    return found or _unknown("--callee", document, name)
+
+
+def _unknown(option: str, document: TrustDocument, name: str) -> NoReturn:
+    hint = did_you_mean(name, list(document.services))
+    raise click.UsageError(f"{option}: expected a service of this document, found another name{hint}")
 
 
 def _scope(texts: tuple[str, ...], option: str) -> frozenset[str] | None:
@@ -133,9 +137,8 @@ def _tell(ask: Ask, explanation: Explanation, *, assumed: bool) -> None:
     say(f"{verdict}: {ask.caller} calls {ask.callee.client_id} {_on_behalf(ask)}")
     say(f"  {explanation.reason}")
     if assumed:
-        say(
-            f"  assumed: the subject token holds {listed(ask.subject_scope or frozenset())} (--subject-scope)"
-        )
+        held = listed(ask.subject_scope or frozenset())
+        say(f"  assumed: the subject token holds {held}; --subject-scope says otherwise")
     if explanation.decision is not None:
         say()
         for name, value in _granted(ask, explanation):
@@ -163,14 +166,12 @@ def _granted(ask: Ask, explanation: Explanation) -> list[tuple[str, str]]:
     if ask.subject_scope is None:
         return lines
     if decision.derived:
-        lines.insert(
-            1, ("derived", f"{listed(decision.derived)}, which the subject token does not hold itself")
-        )
+        lines.insert(1, ("derived", f"{listed(decision.derived)}, not held by the subject token itself"))
     acts = decision.act_as == "actor"
     length = len(ask.actors) + acts
     return [
         *lines,
-        ("chain", f"{length} of at most {decision.max_chain} actors"),
+        ("chain", f"{length} of at most {decision.max_chain}"),
         ("actor", ask.caller if acts else f"not {ask.caller}: impersonation"),
     ]
 

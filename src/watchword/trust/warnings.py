@@ -25,7 +25,7 @@ def can_authenticate(service: Service) -> bool:
     return bool(service.jwks_uri or service.secret_sha256 or (service.jwks is not None and len(service.jwks)))
 
 
-def subject_scopes(document: TrustDocument, caller: Service, kind: str) -> frozenset[str]:
+def held_at_most(document: TrustDocument, caller: Service, kind: str) -> frozenset[str]:
     """Return every scope that a subject token can hold when `caller` exchanges it.
 
     `kind` is `person`, `service` or `any`. Our own tokens for the caller hold scopes of the caller, foreign
@@ -73,7 +73,7 @@ def _without_effect(document: TrustDocument, rule: Rule) -> str | None:
     if not rule.scopes:
         return "it can never yield a scope: scopes is empty"
     caller = document.services[rule.caller]
-    held = subject_scopes(document, caller, rule.on_behalf_of)
+    held = held_at_most(document, caller, rule.on_behalf_of)
     if rule.when_subject_has is not None:
         missing = sorted(rule.when_subject_has - held)
         if missing:
