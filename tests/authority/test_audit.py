@@ -14,6 +14,7 @@ from watchword.errors import (
     OAuthError,
     StoreUnavailable,
     TemporarilyUnavailable,
+    TokenExpired,
     UnsupportedGrantType,
 )
 from watchword.grants.stores import Consumption, IssuedToken
@@ -96,8 +97,9 @@ async def test_a_refused_client_is_written_down_with_the_reason(world: World) ->
 
 
 async def test_the_reason_names_the_innermost_cause(world: World) -> None:
-    with pytest.raises(InvalidRequest):
+    with pytest.raises(InvalidRequest) as caught:
         await world.exchange("posts", world.staff_token(exp=1), "users")
+    assert type(caught.value.__cause__) is TokenExpired
     reason = (await world.last_event()).reason
     assert reason is not None
     assert reason.startswith("token_expired: subject_token")

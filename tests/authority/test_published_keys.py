@@ -7,8 +7,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from watchword.authority.published_keys import PublishedKeys
+from watchword.app.foreign_keys import ForeignKeys
 from watchword.errors import InvalidRequest, TemporarilyUnavailable
+from watchword.fetch import Transport
 from watchword.tokens.jwk_set import JWKSet
 from watchword.tokens.private_key import PrivateKey
 
@@ -62,7 +63,7 @@ def publisher() -> Iterator[Publisher]:
 @pytest.fixture
 def world(world: World, publisher: Publisher) -> Iterator[World]:
     publisher.keys = JWKSet([world.staff_key.public])
-    keys = PublishedKeys()
+    keys = ForeignKeys(Transport())
     world.published = keys  # type: ignore[assignment]
     world.authority = world.restarted()
     world.change_issuer("staff", jwks_uri=f"{publisher.url}/staff/jwks.json")

@@ -1,6 +1,7 @@
 """The door of every endpoint for services: who comes in is known, and what comes of it is written down."""
 
 from dataclasses import dataclass
+from typing import NoReturn
 
 from watchword.audit.event import AuditEvent
 from watchword.authority.client_auth import AuthenticatedClient, ClientAuthenticator
@@ -53,7 +54,7 @@ class Door:
             client = await self._clients.authenticate(parameters, request.authorization, document, now)
         except (OAuthError, KeysUnavailable) as error:
             await self._count(error, request.request_id, now)
-            raise as_answer(error) from error
+            answer(error)
         return Visit(parameters, client, request.request_id)
 
     async def record(self, event: AuditEvent, visit: Visit, *, issued: IssuedToken | None = None) -> None:
@@ -83,9 +84,11 @@ class Door:
             return  # a counter that cannot be kept changes no answer: nothing was given
 
 
-def as_answer(error: WatchwordError) -> OAuthError:
-    """Return the error that the client is answered; what is our fault is `temporarily_unavailable`."""
-    return error if isinstance(error, OAuthError) else TemporarilyUnavailable(str(error))
+def answer(error: WatchwordError) -> NoReturn:
+    """Raise the error that the client is answered; what is our fault is `temporarily_unavailable`."""
+    if isinstance(error, OAuthError):
+        raise error
+    raise TemporarilyUnavailable(str(error)) from error
 
 
 def code_of(error: WatchwordError) -> str:

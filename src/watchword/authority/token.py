@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from watchword.audit.event import AuditEvent
-from watchword.authority.door import REFUSED, Door, Visit, as_answer, reason_of
+from watchword.authority.door import REFUSED, Door, Visit, answer, reason_of
 from watchword.authority.requests import TokenAnswer, TokenRequest
 from watchword.authority.subject_tokens import SubjectTokens
 from watchword.authority.trust_in_force import TrustInForce
@@ -62,7 +62,7 @@ class TokenAuthority:
             token, kid = self._sign(granted)
         except (OAuthError, KeysUnavailable, KeyringError) as error:
             await self._door.record(decision.refused(error), visit)
-            raise as_answer(error) from error
+            answer(error)
         claims = granted.claims
         await self._door.record(
             decision.allowed(granted, kid), visit, issued=IssuedToken(kid, float(claims.exp))

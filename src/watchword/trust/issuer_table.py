@@ -130,7 +130,7 @@ ISSUER_KEYS = (
         "a table of our claim = dotted path",
         "Where its tokens have what we call by the key.",
         default=_NOTHING,
-        default_words="each under its own name",
+        default_words="`roles`, `txn`, `sid`, `may_act` and the sign-in's under their own names, no other",
     ),
     Key(
         "require",
