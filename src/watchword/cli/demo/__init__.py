@@ -5,6 +5,8 @@ import os
 import signal
 import sys
 import threading
+from contextlib import suppress
+from pathlib import Path
 from types import FrameType
 
 import click
@@ -25,6 +27,8 @@ _NEEDED = {
     "argon2": "argon2-cffi",
 }
 _PORT = click.IntRange(0, 65_535)
+_FOLDER = click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path)
+_INTERRUPTED = 130
 
 
 @click.command()
@@ -33,7 +37,10 @@ _PORT = click.IntRange(0, 65_535)
 @click.option("--port", type=_PORT, default=9000, show_default=True, help="Of the token service; 0 is any.")
 @click.option("--users-port", type=_PORT, default=5001, show_default=True, help="Of users-service; 0 is any.")
 @click.option("--posts-port", type=_PORT, default=5002, show_default=True, help="Of posts-service; 0 is any.")
-def demo(*, once: bool, as_json: bool, port: int, users_port: int, posts_port: int) -> None:
+@click.option("--example", type=_FOLDER, help="Your own copy of examples/users_posts: change it and see.")
+def demo(
+    *, once: bool, as_json: bool, port: int, users_port: int, posts_port: int, example: Path | None
+) -> None:
     """Tell the story of one token in three real processes.
 
     Starts the token service, users-service and posts-service on loopback, walks through what works and
@@ -43,27 +50,34 @@ def demo(*, once: bool, as_json: bool, port: int, users_port: int, posts_port: i
     os.umask(0o077)  # whatever it was: what is written here is for this user alone, and readable by them
     _end_in_order()
     screen: Screen = JsonScreen() if as_json else PlainScreen()
+    status = _INTERRUPTED
     try:
-        with World(Ports(port, users_port, posts_port)) as world:
-            if not as_json:
-                _introduce(world)
-            failed = Story(world, screen, Records(world)).tell()
+        with World(Ports(port, users_port, posts_port), example=example) as world:
+            screen.cast(
+                [
+                    (process.name, url, process.pid)
+                    for process, url in (
+                        (world.tokens, world.issuer),
+                        (world.users, world.users_url),
+                        (world.posts, world.posts_url),
+                    )
+                ]
+            )
+            status = 1 if Story(world, screen, Records(world)).tell() else 0
             if not once:
-                if not as_json:
-                    _invite(world)
+                screen.invite(_invitation(world))
                 threading.Event().wait()
     except DemoFailed as error:
         for line in error.seen:
             click.echo(f"    {escaped(line, 500)}", err=True)
-        raise click.ClickException(f"{error}{' (the lines above)' * bool(error.seen)}") from None
+        raise click.ClickException(str(error)) from None
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads: say nothing at exit
-        sys.exit(1)
+        status = 1
     except KeyboardInterrupt:
-        if not as_json:
-            click.echo("\nEverything is stopped.")
-        sys.exit(130 if once else 0)
-    sys.exit(1 if failed else 0)
+        with suppress(OSError):  # the terminal may be gone
+            click.echo("\nwatchword: everything is stopped", err=True)
+    sys.exit(status)
 
 
 def _demand_packages() -> None:
@@ -77,29 +91,22 @@ def _demand_packages() -> None:
 
 def _end_in_order() -> None:
     """Make a termination or a hang-up of the terminal unwind like Ctrl-C: every process is stopped."""
+    signals = [signal.SIGTERM, signal.SIGINT]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # under nohup it stays up
+        signals.append(signal.SIGHUP)
 
     def interrupt(number: int, _: FrameType | None) -> None:
-        for later in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-            signal.signal(later, signal.SIG_IGN)  # stopping is under way and must not be cut short
+        for each in signals:
+            signal.signal(each, signal.SIG_IGN)  # stopping is under way and must not be cut short
         raise KeyboardInterrupt(signal.Signals(number).name)
 
-    for each in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+    for each in signals:
         signal.signal(each, interrupt)
 
 
-def _introduce(world: World) -> None:
-    click.echo("Three processes on this machine, each with a key of its own:")
-    for process, url in (
-        (world.tokens, world.issuer),
-        (world.users, world.users_url),
-        (world.posts, world.posts_url),
-    ):
-        click.echo(f"    {process.name:<18}{url:<24}process {process.pid}")
-
-
-def _invite(world: World) -> None:
+def _invitation(world: World) -> str:
     sign_in = f'{{"user_id":"{READER[0]}","password":"{READER[1]}"}}'
-    click.echo(f"""
+    return f"""
 Try it (the editor is {EDITOR[0]}, {EDITOR[1]}):
 
 TOKEN=$(curl -s {world.users_url}/login -H 'Content-Type: application/json' \\
@@ -113,4 +120,4 @@ curl -s {world.users_url}/public-key
 
 Who may call whom: {world.trust}
 Logs and the audit: {world.folder}
-Ctrl-C stops everything.""")
+Ctrl-C stops everything."""

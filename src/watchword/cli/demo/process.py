@@ -7,7 +7,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -144,12 +144,13 @@ def _answers(url: str) -> bool:
         connection.close()
 
 
-def free_port(host: str) -> int:
-    """Return a port of `host` that nobody listens on now."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.bind((host, 0))
-        port: int = probe.getsockname()[1]
-        return port
+def free_ports(host: str, count: int) -> list[int]:
+    """Return different ports of `host` that nobody listens on now."""
+    with ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind((host, 0))
+        return [probe.getsockname()[1] for probe in probes]
 
 
 def demand_free(host: str, port: int, *, service: str, option: str) -> None:
@@ -170,5 +171,5 @@ def demand_free(host: str, port: int, *, service: str, option: str) -> None:
             return
     raise DemoFailed(
         f"port {port}, wanted for {service}, {reason}; "
-        f"choose another: watchword demo {option} {free_port(host)}"
+        f"choose another: watchword demo {option} {free_ports(host, 1)[0]}"
     )

@@ -3,7 +3,7 @@
 import os
 import sys
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TextIO
 
 from watchword.cli.output import say_json
@@ -15,6 +15,14 @@ _INDENT = "    "
 
 class Screen(Protocol):
     """Where a step tells what it did and what it saw."""
+
+    def cast(self, processes: Sequence[tuple[str, str, int | None]]) -> None:
+        """Name the processes: what each is called, its URL, its process id."""
+        ...
+
+    def invite(self, text: str) -> None:
+        """Say what can be tried now that the story is told."""
+        ...
 
     def title(self, number: int, text: str) -> None:
         """Begin a step."""
@@ -47,6 +55,16 @@ class PlainScreen:
         self._colours = (
             self._out.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
         )
+
+    def cast(self, processes: Sequence[tuple[str, str, int | None]]) -> None:
+        """Name the processes."""
+        self._line("Three processes on this machine, each with a key of its own:")
+        for name, url, pid in processes:
+            self._line(f"{_INDENT}{name:<18}{url:<24}process {pid}")
+
+    def invite(self, text: str) -> None:
+        """Say what can be tried."""
+        self._line(text)
 
     def title(self, number: int, text: str) -> None:
         """Begin a step."""
@@ -94,6 +112,13 @@ class JsonScreen:
 
     def __init__(self) -> None:
         self._step: dict[str, Any] = {}
+
+    def cast(self, processes: Sequence[tuple[str, str, int | None]]) -> None:
+        """Name the processes."""
+        say_json({"processes": [{"name": name, "url": url, "pid": pid} for name, url, pid in processes]})
+
+    def invite(self, text: str) -> None:
+        """Say nothing: programs know what to do."""
 
     def title(self, number: int, text: str) -> None:
         """Begin a step."""

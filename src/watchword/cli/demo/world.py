@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from watchword.cli.demo.process import DemoFailed, Process, demand_free, free_port
+from watchword.cli.demo.process import DemoFailed, Process, demand_free, free_ports, uninterrupted
 from watchword.tokens import strict_json
 from watchword.tokens.private_key import PrivateKey
 
@@ -45,7 +45,8 @@ class Ports:
         for port, service, option in wanted:
             if port:
                 demand_free(HOST, port, service=service, option=option)
-        return Ports(*(port or free_port(HOST) for port, _, _ in wanted))
+        free = iter(free_ports(HOST, len(wanted)))
+        return Ports(*(port or next(free) for port, _, _ in wanted))
 
 
 def example_folder() -> Path:
@@ -74,17 +75,19 @@ class World:
         self.example = example or example_folder()
         self.ports = ports.settled()
         self._exit = ExitStack()
+
+    def _prepare(self) -> None:
         try:
-            self.folder = Path(tempfile.mkdtemp(prefix="watchword-demo-"))
-            self._exit.callback(shutil.rmtree, self.folder, ignore_errors=True)
+            with uninterrupted():
+                self.folder = Path(tempfile.mkdtemp(prefix="watchword-demo-"))
+                self._exit.callback(shutil.rmtree, self.folder, ignore_errors=True)
             self.folder.chmod(0o700)  # mkdtemp obeys the umask, and a strange one may forbid even us
             self.trust = self._write_trust()
             for service in SERVICES:
                 self._write_key(service)
         except OSError as error:
-            self._exit.close()
             raise DemoFailed(
-                f"cannot write to {tempfile.gettempdir()}: {error.strerror}; name another folder in TMPDIR"
+                f"expected to write to a temporary folder: {error.strerror}; name another one in TMPDIR"
             ) from None
         self.tokens = self._process(
             "the token service",
@@ -162,6 +165,7 @@ class World:
 
     def __enter__(self) -> Self:
         try:
+            self._prepare()
             for process in (self.tokens, self.users, self.posts):
                 self._exit.callback(process.stop)
                 process.start()
