@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple, NoReturn, Self, TypeVar
 
-from msgspec import UnsetType
+from msgspec import UnsetType, to_builtins
 
 from watchword.tokens.claims import AccessTokenClaims, parse_scope
 
@@ -27,7 +27,7 @@ class VerifiedToken:
     __slots__ = ("_claims", "_members", "_scope", "key_id")
 
     _claims: AccessTokenClaims
-    _members: dict[str, Any]
+    _members: dict[str, Any] | None
     _scope: str
     key_id: str | None
     """`kid` of the key that verified it."""
@@ -104,7 +104,8 @@ class VerifiedToken:
     @property
     def claims(self) -> Mapping[str, Any]:
         """Every claim as it stands in the token, read-only; lists and objects inside are copies."""
-        return MappingProxyType(_copy(self._members))
+        members = self._members
+        return MappingProxyType(to_builtins(self._claims) if members is None else _copy(members))
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError("a VerifiedToken is immutable")
@@ -141,7 +142,7 @@ _set_key_id = VerifiedToken.__dict__["key_id"].__set__
 
 
 def _accept(
-    claims: AccessTokenClaims, members: dict[str, Any], scope: str, key_id: str | None
+    claims: AccessTokenClaims, members: dict[str, Any] | None, scope: str, key_id: str | None
 ) -> VerifiedToken:
     """Make the view; `verify` calls this after its last check and nobody else may (an architecture test)."""
     token = _new(VerifiedToken)

@@ -7,7 +7,7 @@ Claims are decoded only after the signature held, so that an expired forgery is 
 from typing import Any
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, to_builtins
 
 from watchword.errors import (
     AlgorithmNotAllowed,
@@ -27,6 +27,7 @@ from watchword.tokens.claims import (
     ScopeText,
     ScopeToken,
     demand_printable,
+    from_compact,
     typed,
 )
 from watchword.tokens.jwk_set import JWKSet, KnownHeader, printable
@@ -67,10 +68,14 @@ def verify(token: str, keys: JWKSet | SharedSecret, policy: VerificationPolicy, 
 
     # the signature held: the issuer said this, but perhaps not to us, not now, or not as an access token
     text = base64url.decode(payload)
-    members = strict_json.decode_object(text)
-    if members.get("iss") != policy.issuer:
-        raise IssuerNotTrusted("iss is not the configured issuer, compared as exact text")
-    claims = typed(members)
+    claims = from_compact(text)
+    members = None
+    if claims is None:
+        members = strict_json.decode_object(text)
+        _demand_issuer(members.get("iss"), policy)
+        claims = typed(members)
+    else:
+        _demand_issuer(claims.iss, policy)
     if b"\\" in text:  # JSON writes a control character only as an escape
         demand_printable(claims)
     _demand_audience(claims.aud, policy)
@@ -128,6 +133,11 @@ def _remember(segment: bytes, known: KnownHeader, keys: JWKSet | SharedSecret) -
         keys.remember(segment, known)
 
 
+def _demand_issuer(iss: object, policy: VerificationPolicy) -> None:
+    if iss != policy.issuer:
+        raise IssuerNotTrusted("iss is not the configured issuer, compared as exact text")
+
+
 def _demand_audience(aud: str | list[str], policy: VerificationPolicy) -> None:
     if policy.audiences.isdisjoint((aud,) if type(aud) is str else aud):
         raise AudienceMismatch(
@@ -148,22 +158,24 @@ def _demand_current(claims: AccessTokenClaims, policy: VerificationPolicy, now: 
 
 
 def _demand_complete(
-    header: Header, claims: AccessTokenClaims, members: dict[str, Any], policy: VerificationPolicy
+    header: Header, claims: AccessTokenClaims, members: dict[str, Any] | None, policy: VerificationPolicy
 ) -> str:
-    """Check what is left and return the scope as text."""
+    """Check what is left and return the scope as text; `members` is `None` where `claims` say all."""
     if header.typ == ACCESS_TOKEN_TYPE:
         required = policy.required_of_access_tokens
     else:
         required = policy.required_claims
-        _demand_kind(header, members, policy)
-    if not required <= members.keys():
-        raise ClaimInvalid(f"expected claims {', '.join(sorted(required - members.keys()))}")
+        _demand_kind(header, to_builtins(claims) if members is None else members, policy)
+    for name in required:
+        if getattr(claims, name, UNSET) is UNSET and (members is None or name not in members):
+            raise ClaimInvalid(f"expected claims {', '.join(sorted(required))}, found no {name}")
     if claims.cnf is not UNSET:
         raise ProofRequired("the token is bound to a key (cnf) and cannot be used as a bearer token")
     if claims.act is not UNSET and len(claims.act.chain()) > policy.max_actors:
         raise ClaimInvalid(f"act: expected at most {policy.max_actors} actors")
     if policy.scope_claim != "scope":
-        return _foreign_scope(members.get(policy.scope_claim, ""))
+        said = to_builtins(claims) if members is None else members
+        return _foreign_scope(said.get(policy.scope_claim, ""))
     return "" if claims.scope is UNSET else claims.scope
 
 
