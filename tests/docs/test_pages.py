@@ -21,7 +21,7 @@ def without_code(text: str) -> str:
 
 def code(page: Path) -> list[str]:
     """Fenced blocks with their comments left out: comments are translated, code is not."""
-    blocks = re.findall(r"^```(\w*)\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+    blocks = re.findall(r"^```(.*?)\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
     return [kind + "\n" + re.sub(r"\s*#(?![!\w]).*$", "", text, flags=re.MULTILINE) for kind, text in blocks]
 
 
