@@ -50,14 +50,9 @@ class Application:
         started = self._clock.monotonic()
         request = Request(scope, receive, new_request_id())
         answer = await self._answer(self._routes.get(scope["raw_path"]), scope["method"], request)
-        if answer is not None:
-            headers = answer.header_fields(request.id.encode())
-            if self.stop_sign.raised:
-                headers.append(_CLOSE)
-            await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-            await send({"type": "http.response.body", "body": answer.body})
-        elif ANSWERED in scope.get("state", ()):
+        if answer is None and ANSWERED in scope.get("state", ()):
             return
+        # before the answer leaves: whoever was told a request id can be sure that it stands in the log
         log_request(
             request.id,
             scope["client"][0] if scope.get("client") else None,
@@ -68,6 +63,12 @@ class Application:
             path=scope["raw_path"].decode("ascii", "backslashreplace"),
             ms=round((self._clock.monotonic() - started) * 1000, 2),
         )
+        if answer is not None:
+            headers = answer.header_fields(request.id.encode())
+            if self.stop_sign.raised:
+                headers.append(_CLOSE)
+            await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+            await send({"type": "http.response.body", "body": answer.body})
 
     async def _answer(self, route: Route | None, method: str, request: Request) -> Answer | None:
         refuse = oauth_refusal if route is not None and route.errors == "oauth" else problem

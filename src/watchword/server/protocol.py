@@ -97,6 +97,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Start to answer."""
+        if self.parser.get_http_version() not in ("1.0", "1.1"):
+            raise RequestRefused(400, "expected HTTP/1.0 or HTTP/1.1")
         if b"#" in self.url:
             raise RequestRefused(400, "expected a request target without fragment")
         super().on_headers_complete()
@@ -144,6 +146,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self.cycle.keep_alive = False  # an earlier request is being answered: that answer is the last one
             return
         answer, request_id = problem(error), new_request_id()
+        log_request(request_id, self.client[0] if self.client else None, answer.status, error)
         fields = [*self.server_state.default_headers, *answer.header_fields(request_id.encode()), _CLOSE]
         lines = [b"%s: %s\r\n" % field for field in fields]
         self.transport.write(b"".join([STATUS_LINE[answer.status], *lines, b"\r\n", answer.body]))
@@ -155,7 +158,6 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.write_eof()
         self.flow.resume_reading()
         self.loop.call_later(LINGER_SECONDS, self.transport.close)
-        log_request(request_id, self.client[0] if self.client else None, answer.status, error)
 
 
 def _header_too_long() -> RequestRefused:

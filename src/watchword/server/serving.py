@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from socket import socket
@@ -19,13 +20,20 @@ class GracefulServer(Server):
     Args:
         application: what answers.
         on_ready: called once the sockets accept connections.
+        protocol: with other bounds than the usual ones.
     """
 
-    def __init__(self, application: Application, *, on_ready: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        application: Application,
+        *,
+        on_ready: Callable[[], None],
+        protocol: type[BoundedProtocol] = BoundedProtocol,
+    ) -> None:
         super().__init__(
             Config(
                 application,
-                http=BoundedProtocol,
+                http=protocol,
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -59,6 +67,9 @@ class GracefulServer(Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """End on SIGINT and SIGTERM; unlike uvicorn, do not raise the signal again afterwards."""
+        if threading.current_thread() is not threading.main_thread():
+            yield  # signals are the main thread's; whoever runs this elsewhere sets `should_exit`
+            return
         loop = asyncio.get_running_loop()
         handled = (signal.SIGINT, signal.SIGTERM)
         for number in handled:
