@@ -64,6 +64,7 @@ class Clients:
             raise ConfigurationError("client(): expected httpx2 or httpx; install watchword[httpx2]")
         self._library = _LIBRARIES[0]
         self._ca_file = ca_file
+        self._context: ssl.SSLContext | None = None
         self._pid = os.getpid()
         self._shared: weakref.WeakKeyDictionary[Any, dict[str, Any]] = weakref.WeakKeyDictionary()
         self._transport_class = _shared_transport(self._library)
@@ -85,10 +86,11 @@ class Clients:
             trust_env=False,
         )
 
-    def _tls(self) -> Any:
-        if self._ca_file is None:
-            return True
-        return ssl.create_default_context(cafile=self._ca_file)
+    def _tls(self) -> ssl.SSLContext:
+        """Return the one context of all connections: reading the certificates takes longer than a call."""
+        if self._context is None:
+            self._context = ssl.create_default_context(cafile=self._ca_file)
+        return self._context
 
     async def aclose(self) -> None:
         """Close the connections of this event loop."""

@@ -34,6 +34,7 @@ class Peer:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            wbufsize = -1  # head and body leave together, else each answer waits for a delayed ACK
 
             def do_GET(self) -> None:
                 self._answer(b"")
