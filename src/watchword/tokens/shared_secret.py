@@ -9,7 +9,8 @@ from watchword.tokens.algorithms import ALGORITHMS, MIN_SECRET_BYTES, Check
 _SAMPLES = (
     "secret", "yoursecretkey", "your256bitsecret", "your512bitsecret", "mysecretkey", "supersecret",
     "changeme", "password", "jwtsecret", "secretkey", "topsecret", "example", "testsecret", "devsecret",
-    "privatekey", "yoursecretkeyhere", "supersecretkey", "verysecretkey", "mysupersecretkey", "asecretkey", "thisisasecret",
+    "privatekey", "yoursecretkeyhere", "supersecretkey", "verysecretkey", "mysupersecretkey", "asecretkey",
+    "thisisasecret",
 )  # fmt: skip
 _KEY_MARKS = (b"-----BEGIN", b"ssh-", b"ecdsa-sha2-", b'"kty"', b'"keys"')
 _DER_PREFIXES = (b"\x30\x59\x30\x13", b"\x30\x82", b"\x30\x76\x30\x10", b"\x30\x2a\x30\x05", b"\x30\x81")
