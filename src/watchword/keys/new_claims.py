@@ -3,6 +3,7 @@
 import re
 from binascii import b2a_base64
 from collections.abc import Collection, Mapping
+from functools import lru_cache
 from os import urandom
 from typing import Any, TypedDict
 
@@ -64,9 +65,9 @@ def new_claims(
         raise ConfigurationError(
             f"lifetime: expected 1 to {MAX_LIFETIME} whole seconds, found {lifetime!a:.40}"
         )
-    _demand_name("sub", subject)
-    _demand_name("aud", audience)
-    _demand_name("client_id", client_id)
+    for claim, value in (("sub", subject), ("aud", audience), ("client_id", client_id)):
+        if type(value) is not str or not 0 < len(value) <= _MAX_TEXT or not value.isprintable():
+            _demand_name(claim, value)
     issued = int(now)
     ids = _random_text(33)
     made = AccessTokenClaims(
@@ -126,16 +127,18 @@ def _demand_name(claim: str, value: str) -> str:
 
 
 def _scope_text(scope: Collection[str]) -> str:
-    if not scope:
-        return ""
     if isinstance(scope, str | bytes):
         raise ConfigurationError("scope: expected a collection of scope tokens, found one text")
     try:
-        tokens = sorted(set(scope))
-        text = " ".join(tokens)
+        return _format_scope(frozenset(scope))
     except TypeError:
         raise ConfigurationError("scope: expected texts (RFC 6749 §3.3)") from None
-    if len(text) > _MAX_SCOPE or _SCOPE.fullmatch(text) is None or text.count(" ") >= len(tokens):
+
+
+@lru_cache(maxsize=1024)  # a service knows few scopes and asks for them in few combinations
+def _format_scope(scope: frozenset[str]) -> str:
+    text = " ".join(sorted(scope))
+    if len(text) > _MAX_SCOPE or (scope and (not _SCOPE.fullmatch(text) or text.count(" ") >= len(scope))):
         raise ConfigurationError(
             'scope: expected scope tokens of visible ASCII without blank, " and \\ (RFC 6749 §3.3)'
         )

@@ -11,7 +11,7 @@ from typing import Any
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, hmac
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from watchword.errors import SignatureInvalid
 
@@ -64,8 +64,10 @@ def _ecdsa(hash_: hashes.HashAlgorithm, half: int) -> tuple[Callable[[Any], Chec
         sign = key.sign
 
         def make(signing_input: bytes) -> bytes:
-            r, s = decode_dss_signature(sign(signing_input, scheme))
-            return r.to_bytes(half, "big") + s.to_bytes(half, "big")
+            der = sign(signing_input, scheme)
+            # 30 n 02 n r 02 n s: two integers, each with a zero in front where its first bit is set
+            middle = 4 + der[3]
+            return der[4:middle][-half:].rjust(half, b"\0") + der[middle + 2 :][-half:].rjust(half, b"\0")
 
         return make
 
