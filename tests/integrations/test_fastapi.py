@@ -1,5 +1,6 @@
 """The FastAPI adapter: the behaviour that every framework has, and what is FastAPI's own."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Annotated, Any
@@ -193,6 +194,36 @@ def test_an_application_that_shapes_its_own_errors_shapes_ours(ww: Watchword) ->
     assert answer.status_code == 401
     assert answer.json() == {"mine": "an access token is required"}
     assert answer.headers["www-authenticate"] == "Bearer"
+
+
+def test_a_guard_that_is_written_wrongly_fails_where_it_stands(ww: Watchword) -> None:
+    with pytest.raises(ValueError, match="one scope per text"):
+        ww.require("posts:read posts:write")
+
+
+def test_a_task_that_outlives_its_request_loses_the_caller(ww: Watchword, peer: IssuingPeer) -> None:
+    app = FastAPI()
+    tasks: dict[str, asyncio.Task[str]] = {}
+    over = asyncio.Event()
+
+    async def later() -> str:
+        within = current().token.subject.id
+        await over.wait()
+        return within + ", then " + Endpoints().who()
+
+    @app.get("/start", dependencies=[ww.require("posts:read")])
+    async def start() -> None:
+        tasks["later"] = asyncio.create_task(later())
+        await asyncio.sleep(0)
+
+    @app.get("/finish")
+    async def finish() -> str:
+        over.set()
+        return await tasks["later"]
+
+    with TestClient(app) as client:
+        assert client.get("/start", headers=bearer(peer)).status_code == 200
+        assert client.get("/finish").json() == "john_doe, then nobody"
 
 
 def test_a_dependency_of_the_users_own_runs_for_the_caller(ww: Watchword, peer: IssuingPeer) -> None:

@@ -139,6 +139,19 @@ def test_between_the_chunks_of_a_stream_there_is_no_caller(app: Flask, peer: Iss
     answer.close()
 
 
+def test_a_guard_that_is_written_wrongly_fails_where_it_stands(app: Flask) -> None:
+    auth = app.extensions["watchword"]
+
+    with pytest.raises(TypeError, match="parentheses"):
+
+        @auth.require
+        def view() -> str:
+            return "not guarded"
+
+    with pytest.raises(ValueError, match="one scope per text"):
+        auth.require("posts:read posts:write")
+
+
 def test_the_token_of_nobody_is_no_token(app: Flask) -> None:
     auth = app.extensions["watchword"]
     with app.test_request_context("/"), pytest.raises(NoCaller):

@@ -10,7 +10,7 @@ import requests
 from flask import Flask
 
 from watchword import Issuer
-from watchword.errors import KeyRejected, TokenError
+from watchword.errors import ConfigurationError, KeyRejected, TokenError
 from watchword.flask import issuer_blueprint
 from watchword.keystores.files import FileKeyStore
 from watchword.service import Watchword
@@ -134,6 +134,22 @@ def test_the_guides_tokens_without_audience_issuer_and_expiry_are_refused(
     with pytest.raises(TokenError):
         ours.verify(token)
     ours.close()
+
+
+@pytest.mark.threat(230)
+def test_keys_are_never_fetched_over_plain_http_from_another_machine() -> None:
+    with pytest.raises(ConfigurationError, match="https"):
+        Watchword(issuer="http://users.example", audience="posts", environ={})
+
+
+@pytest.mark.threat(228)
+def test_a_verifier_without_issuer_or_audience_cannot_be_made() -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        Watchword(environ={})
+    assert {problem.partition(":")[0] for problem in refused.value.problems} == {
+        "WATCHWORD_ISSUER",
+        "WATCHWORD_AUDIENCE",
+    }
 
 
 @pytest.mark.threat(234)

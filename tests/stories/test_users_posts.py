@@ -1,4 +1,4 @@
-"""The main job over real processes: users-service, posts-service, the token service, each with its own key."""
+"""The main job over real processes: users-service, posts-service, token service, each with its own key."""
 
 import os
 import shutil

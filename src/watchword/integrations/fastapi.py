@@ -15,7 +15,7 @@ from watchword.caller import running_for
 from watchword.errors import KeyUnknown, WatchwordError
 from watchword.integrations.callee import callee_failures
 from watchword.integrations.refusals import refusal_of
-from watchword.resource.authorize import demand
+from watchword.resource.authorize import demand, scope_tokens
 from watchword.resource.bearer import Refusal, bearer_token
 from watchword.tokens.verified import VerifiedToken
 
@@ -68,15 +68,16 @@ class Watchword(service.Watchword):
         `WWW-Authenticate` (RFC 6750 §3), 503 without keys; a call to another service that fails and is
         not caught is 502, 503 or 504.
         """
+        demanded = scope_tokens(scopes)
 
         async def admitted(token: Annotated[VerifiedToken, params.Depends(self.token)]) -> VerifiedToken:
             try:
-                demand(token, scopes, role=role)
+                demand(token, demanded, role=role)
             except WatchwordError as error:
                 raise _refused(error) from error
             return token
 
-        return params.Security(admitted, scopes=scopes)
+        return params.Security(admitted, scopes=demanded)
 
 
 def _refused(error: WatchwordError) -> Exception:

@@ -12,7 +12,7 @@ from watchword.caller import current, running_for
 from watchword.errors import KeyUnknown, WatchwordError
 from watchword.integrations.callee import callee_failures
 from watchword.integrations.refusals import refusal_of
-from watchword.resource.authorize import demand
+from watchword.resource.authorize import demand, scope_tokens
 from watchword.resource.bearer import bearer_token
 from watchword.tokens.verified import VerifiedToken
 
@@ -52,13 +52,14 @@ class Watchword(service.Watchword):
         the caller. Refusals are 401, 403 and 400 with `WWW-Authenticate` (RFC 6750 §3), 503 without keys;
         a call to another service that fails and is not caught there is 502, 503 or 504.
         """
+        demanded = scope_tokens(scopes)
 
         def guard(view: Callable[P, R]) -> Callable[P, R]:
             @wraps(view)
             def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
                 text = bearer_token(flask.request.headers.getlist("Authorization"))
                 token = self.verify(text)
-                demand(token, scopes, role=role)
+                demand(token, demanded, role=role)
                 with running_for(text, token), callee_failures(self.settings.urls.values()):
                     answer = flask.current_app.ensure_sync(view)(*args, **kwargs)
                 streamed: R = _streaming(answer, text, token)

@@ -303,6 +303,13 @@ class FrameworkBehaviour:
                 seen = pool.map(lambda name: site.get("/meet", site.issuer.token(name)).body.decode(), names)
                 expect([name.strip('"') for name in seen] == names, seen)
 
+    @pytest.mark.threat(230)
+    def test_the_keys_are_fetched_once_and_not_for_every_request(self, fresh_site: Site) -> None:
+        for _ in range(5):
+            expect(fresh_site.get("/read", fresh_site.issuer.token()).status == 200, None)
+        fetched = [path for path, _ in fresh_site.issuer.requests if path == "/.well-known/jwks.json"]
+        expect(len(fetched) == 1, fetched)
+
     @pytest.mark.threat(227)
     def test_the_callee_gets_a_token_of_its_own_and_never_the_callers(self, site: Site) -> None:
         token = site.issuer.token()

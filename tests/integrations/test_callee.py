@@ -1,0 +1,67 @@
+"""Failed calls of every HTTP library get one name, and only those to services that are called through us."""
+
+import importlib
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from watchword.errors import CalleeFailed, CalleeTimeout, CalleeUnreachable, OutboundError
+from watchword.integrations.callee import callee_failures, outbound_error
+from watchword.testing.peers import Peer, Reply
+
+LIBRARIES = ["requests", "httpx", "httpx2"]
+
+
+@pytest.fixture(scope="module")
+def peer() -> Iterator[Peer]:
+    peer = Peer()
+    asleep = threading.Event()
+    peer.routes["/slow"] = lambda *_: Reply(200, [asleep.wait(15)])
+    peer.routes["/broken"] = lambda *_: Reply(500, {})
+    with peer.running():
+        yield peer
+        asleep.set()
+
+
+def failure(library: str, url: str) -> Exception:
+    """What this library raises for a call."""
+    module: Any = importlib.import_module(library)
+    try:
+        module.get(url, timeout=0.2).raise_for_status()
+    except Exception as error:
+        return error
+    pytest.fail("the call did not fail")
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize(("path", "kind"), [("/slow", CalleeTimeout), ("/broken", CalleeFailed)])
+def test_a_failure_has_one_name_in_every_library(
+    peer: Peer, library: str, path: str, kind: type[OutboundError]
+) -> None:
+    error = failure(library, peer.url + path)
+    assert type(outbound_error(error, [f"{peer.url}/api"])) is kind
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_nobody_listening_is_unreachable_in_every_library(library: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as reserved:
+        url = f"http://127.0.0.1:{reserved.getsockname()[1]}"
+    assert type(outbound_error(failure(library, url), [url])) is CalleeUnreachable
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_call_to_anybody_else_keeps_its_own_error(peer: Peer, library: str) -> None:
+    error = failure(library, f"{peer.url}/broken")
+    assert outbound_error(error, ["http://127.0.0.1:1", "https://users.example"]) is None
+
+
+def test_what_is_caught_is_named_and_keeps_its_cause(peer: Peer) -> None:
+    error = failure("requests", f"{peer.url}/broken")
+    with pytest.raises(CalleeFailed) as named, callee_failures([peer.url]):
+        raise error
+    assert named.value.__cause__ is error
+    with pytest.raises(KeyError), callee_failures([peer.url]):
+        raise KeyError("somebody else's")
