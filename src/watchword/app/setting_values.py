@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from watchword.errors import DestinationRefused
 from watchword.fetch import demand_safe, is_loopback, origin_of
 
-_DURATION = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)\s*(s|m)?")
+_DURATION = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?) ?(s|m)?")
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})")
 _ISSUER_PATH = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
 
