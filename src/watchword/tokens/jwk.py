@@ -160,8 +160,8 @@ def _public_members(material: object) -> tuple[str, str | None, dict[str, str]]:
             raise KeyRejected(
                 f"expected an RSA key of {MIN_RSA_BITS} to {MAX_RSA_BITS} bits, found {material.key_size}"
             )
-        if public.e < 3 or public.e % 2 == 0:
-            raise KeyRejected("expected an odd RSA exponent of at least 3")
+        if public.n % 2 == 0 or public.e < 3 or public.e % 2 == 0:
+            raise KeyRejected("expected an odd RSA modulus and an odd exponent of at least 3")
         return "RSA", None, {"n": _uint(public.n), "e": _uint(public.e)}
     if isinstance(material, ec.EllipticCurvePublicKey):
         crv = _CURVE_NAMES.get(material.curve.name)
@@ -195,7 +195,7 @@ def _material(jwk: Mapping[str, Any]) -> PublicMaterial:
         try:
             return rsa.RSAPublicNumbers(e, n).public_key()
         except ValueError:
-            raise KeyRejected("expected an odd modulus and an odd exponent of at least 3") from None
+            raise KeyRejected("expected an odd RSA modulus and an odd exponent of at least 3") from None
     if kty == "EC":
         crv = jwk.get("crv")
         if not isinstance(crv, str) or crv not in _CURVES:
