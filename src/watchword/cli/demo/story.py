@@ -47,7 +47,7 @@ class Story:
             except NotSo as error:
                 failed += 1
                 self.screen.verdict(held=False, text=str(error))
-            except (OSError, LookupError, TypeError) as error:
+            except (OSError, LookupError, TypeError, ValueError) as error:
                 failed += 1
                 self.screen.verdict(held=False, text=f"the step broke: {type(error).__name__}: {error}")
             else:

@@ -16,7 +16,7 @@ from watchword.tokens import strict_json
 from watchword.tokens.private_key import PrivateKey
 
 HOST = "127.0.0.1"
-SERVICES = ("users", "posts", "reports")
+CLIENTS = ("posts", "reports")
 _ORIGINS = {"users": f"http://{HOST}:5001", "posts": f"http://{HOST}:5002"}
 
 
@@ -83,7 +83,7 @@ class World:
                 self._exit.callback(shutil.rmtree, self.folder, ignore_errors=True)
             self.folder.chmod(0o700)  # mkdtemp obeys the umask, and a strange one may forbid even us
             self.trust = self._write_trust()
-            for service in SERVICES:
+            for service in CLIENTS:
                 self._write_key(service)
         except OSError as error:
             raise DemoFailed(
