@@ -200,6 +200,12 @@ async def test_an_assertion_says_exactly_who_until_when_and_once(
         await send(world, world.assertion(**claims))
 
 
+@pytest.mark.parametrize("sub", ["posts", "service|users", "Users"])
+async def test_an_assertion_of_its_own_type_speaks_of_its_maker_too(world: World, sub: str) -> None:
+    with pytest.raises(InvalidClient, match="sub"):
+        await send(world, world.assertion(typ="client-authentication+jwt", sub=sub))
+
+
 async def test_five_minutes_ahead_is_not_too_far(world: World) -> None:
     assert await send(world, world.assertion(exp=1_800_000_300))
 

@@ -50,6 +50,19 @@ async def test_header_credentials_are_form_decoded(world: World) -> None:
     assert await send(world, raw(b"us%65rs:a%2Bb%20%25%3a%c3%bc"))
 
 
+async def test_a_percent_sign_that_encodes_nothing_is_refused_even_if_the_secret_has_it(world: World) -> None:
+    world.change("users", secret_sha256=(hashed("100%zz"),))
+    with pytest.raises(InvalidClient, match="form-urlencoded"):
+        await send(world, raw(b"users:100%zz"))
+    assert await send(world, raw(b"users:100%25zz"))
+    assert await send(world, client_id="users", client_secret="100%zz")  # a form is decoded by its reader
+
+
+async def test_a_header_of_any_length_is_refused_before_it_is_decoded(world: World) -> None:
+    with pytest.raises(InvalidClient, match="at most 4096"):
+        await send(world, "Basic " + "A" * 4_100)
+
+
 @pytest.mark.threat(95)
 @pytest.mark.parametrize(
     "authorization",
@@ -114,7 +127,7 @@ async def test_two_names_for_one_client_are_refused(world: World) -> None:
 async def test_a_client_with_keys_has_no_secret(world: World) -> None:
     world.change("users", jwks=world.issuer.jwk_set(), secret_sha256=())
     for secret in ("old-secret", "", "0" * 64):
-        with pytest.raises(InvalidClient):
+        with pytest.raises(InvalidClient, match="registered for a key"):
             await send(world, basic("users", secret))
 
 

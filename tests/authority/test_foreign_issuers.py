@@ -117,6 +117,12 @@ async def test_of_a_list_of_audiences_one_match_suffices(world: World) -> None:
     assert await exchanged(world, world.staff_token(aud=["https://api.example", "posts"]))
 
 
+@pytest.mark.parametrize("auth_time", [1e300, -1, "now", True])
+async def test_a_sign_in_at_no_possible_time_is_refused(world: World, auth_time: Any) -> None:
+    with pytest.raises(InvalidRequest, match="auth_time"):
+        await exchanged(world, world.staff_token(auth_time=auth_time))
+
+
 @pytest.mark.threat(116, 117)
 async def test_a_foreign_act_is_never_copied(world: World) -> None:
     token = await exchanged(world, world.staff_token(act={"sub": "service|billing"}))

@@ -11,7 +11,7 @@ from watchword.keys.issuer import Issuer
 from watchword.keystores.memory import MemoryKeyStore
 from watchword.tokens.private_key import PrivateKey
 
-from .conftest import ISSUER, World, payload_of, signed
+from .conftest import ISSUER, World, payload_of, rule, signed
 
 pytestmark = pytest.mark.anyio
 
@@ -161,6 +161,19 @@ async def test_a_token_of_a_client_that_is_gone_cannot_be_exchanged(world: World
 
 
 @pytest.mark.threat(102)
+async def test_a_token_of_an_impersonator_that_is_gone_cannot_be_exchanged(world: World) -> None:
+    world.change("users", allow=(rule("posts", "users:read", "posts:read", act_as="subject"),))
+    world.change("billing", allow=(rule("users", "posts:read"),))
+    token = (await world.exchange("posts", world.staff_token(), "users")).access_token
+    assert "act" not in payload_of(token)
+    assert await onward(world, token)
+    del world.services["posts"]
+    world.authority.trust.replace(world.document)
+    with pytest.raises(InvalidRequest, match="not registered"):
+        await onward(world, token)
+
+
+@pytest.mark.threat(102)
 async def test_people_of_an_issuer_that_is_gone_are_gone(world: World, users_token: str) -> None:
     del world.issuers["staff"]
     world.authority.trust.replace(world.document)
@@ -213,6 +226,8 @@ async def test_after_a_key_change_tokens_of_the_old_key_are_still_exchanged(
     world.issuer.activate_key(world.issuer.prepare_key())
     token = await onward(world, users_token)
     assert world.read(token, "billing").key_id == world.issuer.keyring.active.kid
+    world.issuer.activate_key(world.issuer.prepare_key("Ed25519"))
+    assert await onward(world, users_token)  # also under the keys of another algorithm
     retired = next(e.kid for e in world.issuer.keyring.entries if e.state == "retired")
     world.issuer.remove_key(retired)
     with pytest.raises(InvalidRequest, match="kid"):

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from watchword.errors import ClaimInvalid
-from watchword.grants.base import RESERVED_CLAIMS, SubjectClaims
+from watchword.grants.base import SubjectClaims
 from watchword.tokens.claims import LATEST_DATE
 from watchword.tokens.verified import VerifiedToken
 from watchword.trust.model import TrustedIssuer
@@ -74,7 +74,7 @@ def in_our_words(token: VerifiedToken, trusted: TrustedIssuer) -> SubjectClaims:
         claims={
             name: value
             for name, path in trusted.claims.items()
-            if name not in RESERVED_CLAIMS and (value := _at(members, path)) is not _MISSING
+            if (value := _at(members, path)) is not _MISSING
         },
     )
 

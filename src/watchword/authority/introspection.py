@@ -50,7 +50,8 @@ class Introspection:
             await self._door.record(_event(visit, now, refused=reason_of(error)), visit)
             return {"active": False}
         await self._door.record(_event(visit, now, token), visit)
-        shown = {name: token.claims[name] for name in _SHOWN if name in token.claims}
+        claims = token.claims
+        shown = {name: claims[name] for name in _SHOWN if name in claims}
         return {"active": True, "token_type": "Bearer"} | shown
 
 

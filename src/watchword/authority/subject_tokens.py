@@ -11,7 +11,7 @@ from watchword.authority.token_types import demand_own_type, proof_of_type
 from watchword.authority.unverified import UnverifiedNames, unverified_names
 from watchword.errors import AudienceMismatch, InvalidRequest, IssuerNotTrusted, TokenError
 from watchword.grants.base import SubjectClaims, VerifySubject
-from watchword.tokens.claims import AccessTokenClaims, Actor
+from watchword.tokens.claims import Actor
 from watchword.tokens.jwk_set import printable
 from watchword.tokens.kind import TokenKind
 from watchword.tokens.policy import VerificationPolicy
@@ -20,7 +20,6 @@ from watchword.tokens.verify import verify
 from watchword.trust.model import Service, TrustDocument, TrustedIssuer
 
 _KINDS: tuple[TokenKind, ...] = ("access_token", "id_token")
-_TYPED_CLAIMS = frozenset(AccessTokenClaims.__struct_fields__)
 
 
 class SubjectTokens:
@@ -110,5 +109,5 @@ def _own_claims(token: VerifiedToken, document: TrustDocument) -> SubjectClaims:
         acr=claims.get("acr"),
         amr=None if amr is None else tuple(amr),
         roles=None if roles is None else tuple(roles),
-        claims={name: value for name, value in claims.items() if name not in _TYPED_CLAIMS},
+        claims=claims,
     )

@@ -57,7 +57,7 @@ class SubjectClaims:
     amr: tuple[str, ...] | None = None
     roles: tuple[str, ...] | None = None
     claims: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
-    """What else it says; a callee gets of it what it lists."""
+    """What it says by our names for it; of what only this server writes, a callee gets nothing from here."""
 
     @property
     def actors(self) -> tuple[str, ...]:
