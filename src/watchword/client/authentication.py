@@ -4,7 +4,7 @@ import base64
 import math
 import secrets
 from typing import Literal, Protocol
-from urllib.parse import quote_plus
+from urllib.parse import quote
 
 from watchword.tokens import base64url, strict_json
 from watchword.tokens.jws import encode_header
@@ -51,8 +51,9 @@ class SecretAuthentication:
         if self._method == "client_secret_post":
             form += [("client_id", self.client_id), ("client_secret", self._secret)]
             return
-        # both halves form-encoded before they are joined: a colon in a secret must not shift the border
-        pair = f"{quote_plus(self.client_id)}:{quote_plus(self._secret)}"
+        # both halves are encoded before they are joined, so that a colon in one does not shift the border; a
+        # blank as %20, which form decoders and percent decoders read alike
+        pair = f"{quote(self.client_id, safe='')}:{quote(self._secret, safe='')}"
         headers["Authorization"] = "Basic " + base64.b64encode(pair.encode("ascii")).decode("ascii")
 
     def __repr__(self) -> str:
