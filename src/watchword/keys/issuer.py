@@ -27,6 +27,16 @@ from watchword.keys.new_claims import (
     new_claims,
     new_token_id,
 )
+from watchword.keys.rotation import (
+    NO_EVIDENCE,
+    Evidence,
+    Prepare,
+    RotationPolicy,
+    Step,
+    Wait,
+    next_step,
+    perform,
+)
 from watchword.keys.signing_input import SigningInput
 from watchword.keys.store import KeyStore, Signer
 from watchword.tokens import base64url, strict_json
@@ -285,6 +295,36 @@ class Issuer:
         """
         self._change(lambda keyring: keyring.remove(kid))
 
+    def rotate(self, policy: RotationPolicy, evidence: Evidence = NO_EVIDENCE) -> Step:
+        """Do the one step that is due in the life of the keys and return it; `Wait` if none is.
+
+        The decision is made on the keyring as it is stored at that moment: of two processes that rotate at
+        once, one does the step and the other finds it done.
+
+        Raises:
+            KeyringError: the store cannot be read or written to; nothing changed.
+        """
+        planned = next_step(self._store.load(), policy, evidence, self._clock.now())
+        # made before the lock is taken: an RSA key takes its time, and issuing goes on meanwhile
+        fresh = PrivateKey.generate(planned.algorithm) if isinstance(planned, Prepare) else None
+        done: Step = planned
+
+        def decide(keyring: Keyring) -> Keyring:
+            nonlocal done
+            now = self._clock.now()
+            done = next_step(keyring, policy, evidence, now)
+            if done != planned:
+                raise _AlreadyDone
+            return perform(keyring, done, now, fresh)
+
+        if not isinstance(planned, Wait):
+            try:
+                self._change(decide)
+            except _AlreadyDone:
+                self.reload()
+                return Wait(self._clock.now())
+        return done
+
     def reload(self) -> None:
         """Read the keyring again now.
 
@@ -364,6 +404,10 @@ def _payload(claims: AccessTokenClaims, extra: Mapping[str, Any] | None) -> byte
     known = AccessTokenClaims.__struct_fields__
     further = {name: value for name, value in extra.items() if name not in known}
     return strict_json.encode(msgspec.to_builtins(claims) | further)
+
+
+class _AlreadyDone(Exception):
+    """Another process did the step that was planned here."""
 
 
 class _AlreadyBegun(Exception):

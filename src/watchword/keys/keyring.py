@@ -105,6 +105,26 @@ class Keyring:
             )
         return replace(self, entries=tuple(entry for entry in self.entries if entry.kid != kid))
 
+    def discard(self, kid: str) -> Self:
+        """Forget a prepared key, which never signed.
+
+        Raises:
+            KeyUnknown: no such key.
+            KeyringError: the key is not prepared.
+        """
+        if self.named(kid).state is not KeyState.PREPARED:
+            raise KeyringError(f"expected a prepared key, found one that is {self.named(kid).state}")
+        return replace(self, entries=tuple(entry for entry in self.entries if entry.kid != kid))
+
+    def revoke(self, kid: str, now: float) -> Self:
+        """Stop trusting a key, in whatever state it is: it neither signs nor is published from now on.
+
+        Raises:
+            KeyUnknown: no such key.
+        """
+        self.named(kid)
+        return self._with({kid: KeyState.REVOKED}, now)
+
     def _with(self, states: dict[str, KeyState], now: float) -> Self:
         entries = (
             KeyEntry(entry.key, states[entry.kid], now) if entry.kid in states else entry

@@ -17,6 +17,7 @@ MAX_LIFETIME = 3600
 
 _MAX_TEXT = 512
 _MAX_SCOPE = 4096
+_ONE_TEXT = (str, bytes)
 # What an embedding service may say beyond the always-list. `act` and `cnf` are the token server's, and
 # names, e-mail addresses and passwords have no place in a token that travels between services.
 _FURTHER_CLAIMS = frozenset({"auth_time", "acr", "amr", "may_act"})
@@ -127,7 +128,7 @@ def _demand_name(claim: str, value: str) -> str:
 
 
 def _scope_text(scope: Collection[str]) -> str:
-    if isinstance(scope, str | bytes):
+    if isinstance(scope, _ONE_TEXT):
         raise ConfigurationError("scope: expected a collection of scope tokens, found one text")
     try:
         return _format_scope(frozenset(scope))
@@ -146,7 +147,7 @@ def _format_scope(scope: frozenset[str]) -> str:
 
 
 def _sorted_roles(roles: Collection[str]) -> list[str]:
-    if isinstance(roles, str | bytes):
+    if isinstance(roles, _ONE_TEXT):
         raise ConfigurationError("roles: expected a collection of roles, found one text")
     return sorted(_demand_name("roles", role) for role in set(roles))
 
