@@ -44,7 +44,7 @@ def check(*, file: Path, as_json: bool) -> int:
         return 0
     for hint in hints:
         say(f"warning: {hint}")
-    counted = ", ".join(f"{found[name]} {name}" for name in ("services", "rules", "issuers"))
+    counted = ", ".join(_counted(found[name], name) for name in ("services", "rules", "issuers"))
     say(f"{file.name} holds no mistake: {counted}, digest {found['digest']}")
     return 0
 
@@ -105,6 +105,10 @@ def explain(
     else:
         _tell(ask, explanation, assumed=assumed)
     return 0 if explanation.allowed else FAILED
+
+
+def _counted(number: Any, plural: str) -> str:
+    return f"{number} {plural.removesuffix('s') if number == 1 else plural}"
 
 
 def _caller(document: TrustDocument, name: str) -> Service:

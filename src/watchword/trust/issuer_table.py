@@ -58,7 +58,7 @@ ISSUER_KEYS = (
         "asserts",
         choice("people", "services"),
         '"people" or "services"',
-        "Whom its tokens speak of; their `sub` becomes `<alias>|<sub>`.",
+        "Whom its tokens speak of; their `sub` gets the alias in front.",
         required=True,
     ),
     Key(

@@ -9,7 +9,7 @@ from watchword.errors import DestinationRefused
 from watchword.fetch.origin import is_loopback, origin_of
 from watchword.tokens.algorithms import PUBLIC_KEY_ALGORITHMS
 from watchword.tokens.jws import normal_type
-from watchword.trust.problems import Place, Unreadable
+from watchword.trust.problems import Place, Unreadable, holds_private_key
 
 Reader = Callable[[Any, Place], Any]
 
@@ -33,7 +33,7 @@ _EXACT_IN_JSON = 2**53
 
 def text(value: Any, place: Place) -> str:
     """Read one line of text."""
-    if type(value) is not str or not value or len(value) > _MAX_TEXT:
+    if type(value) is not str or not 0 < len(value) <= _MAX_TEXT or holds_private_key(value):
         raise place.expected(f"a text of 1 to {_MAX_TEXT} characters", value)
     if not value.isprintable() or value != value.strip():
         raise place.problem("expected printable characters without blanks around them")
