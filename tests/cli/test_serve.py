@@ -24,7 +24,7 @@ def command(*arguments: str, user: int | None = None) -> list[str]:
     if user is None:
         return [sys.executable, "-m", "watchword", "serve", *arguments]
     code = (
-        "import encodings.idna, os, sys, watchword.app.run\n"
+        "import encodings.idna, importlib.readers, os, sys, watchword.app.run\n"
         "from watchword.cli import main; main(['serve', '--help'])\n"
         f"os.setgroups([]); os.setgid({user}); os.setuid({user}); sys.exit(main(['serve']))"
     )
