@@ -75,6 +75,7 @@ def typed(members: dict[str, Any]) -> AccessTokenClaims:
 
 
 _decode = msgspec.json.Decoder(AccessTokenClaims).decode
+_MAX_COMPACT = 4_096  # what is longer has its depth counted before anything is parsed
 
 
 def from_compact(text: bytes) -> AccessTokenClaims | None:
@@ -83,8 +84,12 @@ def from_compact(text: bytes) -> AccessTokenClaims | None:
     The claims are encoded again: the very same bytes prove that no member came twice, that there is none
     which the type does not know, and that everything is of its type.
     """
+    if len(text) > _MAX_COMPACT:
+        return None
     try:
         claims = _decode(text)
+        if claims.may_act is not UNSET or claims.cnf is not UNSET:
+            return None  # free JSON: its depth has to be counted
         return claims if strict_json.encode(claims) == text else None
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError):
         return None
