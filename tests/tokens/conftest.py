@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from watchword.errors import TokenError
 from watchword.tokens import base64url
+from watchword.tokens.claims import AccessTokenClaims
 from watchword.tokens.jwk_set import JWKSet
 from watchword.tokens.policy import VerificationPolicy
 from watchword.tokens.private_key import PrivateKey
@@ -24,6 +25,7 @@ NOW = 1_800_000_000.0
 ISSUER = "https://id.example"
 AUDIENCE = "users"
 ALGORITHMS = ("RS256", "PS256", "ES256", "ES384", "EdDSA", "Ed25519")
+CLAIM_NAMES = AccessTokenClaims.__struct_fields__
 HANG = 0.05  # seconds of this thread's own work: a guard against hanging, not a measurement
 
 # What a verifier does to the world outside: nothing. The hook hears of every file, socket and process.
@@ -60,6 +62,7 @@ class Forge:
             for alg in ("ES256", "ES384", "EdDSA", "Ed25519")
         }
         self.jwk_set = JWKSet(key.public for key in self.keys.values())
+        self.made: dict[str, tuple[Any, Mapping[str, Any], str]] = {}
 
     def fresh_set(self, *algorithms: str) -> JWKSet:
         """A set that has not seen any header yet."""
@@ -94,7 +97,22 @@ class Forge:
             )
             for part in (header, payload)
         ]
-        return self.sign_text(b".".join(segments), key)
+        token = self.sign_text(b".".join(segments), key)
+        if isinstance(payload, Mapping):
+            self.made = {token: (header, payload, key)}
+        return token
+
+    def other_forms(self, token: str) -> list[str]:
+        """The claims of a token that was just made, signed again in other JSON texts with the same meaning."""
+        header, payload, key = self.made.get(token, (None, {}, ""))
+        if header is None:
+            return []
+        in_order = {name: payload[name] for name in CLAIM_NAMES if name in payload}
+        texts = [
+            json.dumps(in_order | payload, separators=(",", ":"), ensure_ascii=False),
+            json.dumps(dict(reversed(payload.items())), indent=1),
+        ]
+        return [self.sign(header, text.encode("utf-8", "surrogatepass"), key) for text in texts]
 
     def sign_text(self, signing_input: bytes, key: str = "ES256") -> str:
         """Sign text that is meant to be `header.payload`, with the genuine key."""
@@ -135,7 +153,13 @@ class Forge:
             assert not _deeds, f"verify reached outside: {_deeds}"
 
     def refused(self, token: Any, leaf: type[TokenError], **how: Any) -> TokenError:
-        """Demand exactly this refusal, with a message that quotes nothing of the token."""
+        """Demand exactly this refusal, of the same claims in other JSON texts too, and a discreet message."""
+        if type(token) is str:
+            for other in self.other_forms(token):
+                self._refused(other, leaf, **how)
+        return self._refused(token, leaf, **how)
+
+    def _refused(self, token: Any, leaf: type[TokenError], **how: Any) -> TokenError:
         try:
             accepted = self.verify(token, **how)
         except TokenError as error:

@@ -113,6 +113,26 @@ def test_a_document_of_100_000_levels_is_refused_without_recursion(text: bytes) 
 
 
 @pytest.mark.threat(23)
+@pytest.mark.parametrize("claim", ["may_act", "cnf", "custom"])
+@pytest.mark.parametrize("levels", [MAX_DEPTH, 400, 900])
+def test_deep_nesting_is_refused_in_every_claim_that_is_free_json(
+    forge: Any, claim: str, levels: int
+) -> None:
+    inner: dict[str, Any] = {}
+    for _ in range(levels):
+        inner = {"a": inner}
+    forge.refused(forge.token(**{claim: inner}), TokenMalformed)
+
+
+@pytest.mark.threat(23)
+def test_an_endless_chain_of_actors_is_refused_without_recursion(forge: Any) -> None:
+    act = '{"sub":"a"}'
+    for _ in range(600):
+        act = f'{{"sub":"a","act":{act}}}'
+    forge.refused(forge.payload_text(payload(forge)[:-1] + f',"act":{act}}}'), TokenMalformed)
+
+
+@pytest.mark.threat(23)
 def test_depth_is_counted_outside_of_texts_only(forge: Any) -> None:
     claims = forge.claims(brackets="[{" * 100, quote='"[[', backslash="\\", flat=[{} for _ in range(100)])
     assert forge.verify(forge.payload_text(json.dumps(claims)))
