@@ -36,6 +36,11 @@ def split(token: str, max_length: int = MAX_TOKEN_LENGTH) -> Parts:
     Raises:
         TokenMalformed: not text, too long, not ASCII, or not three segments.
     """
+    return Parts(*segments(token, max_length))
+
+
+def segments(token: str, max_length: int) -> tuple[bytes, bytes, bytes, bytes]:
+    """Do the work of `split` and return the members of `Parts` as they are."""
     if type(token) is not str:
         raise TokenMalformed(f"expected the token as text, found {type(token).__name__}")
     if len(token) > max_length:
@@ -44,11 +49,11 @@ def split(token: str, max_length: int = MAX_TOKEN_LENGTH) -> Parts:
         raw = token.encode("ascii")
     except UnicodeEncodeError:
         raise TokenMalformed("expected three base64url segments, found a character outside ASCII") from None
-    segments = raw.split(b".", 3)
-    if len(segments) != 3:
+    if raw.count(b".") != 2:
         raise TokenMalformed("expected three segments: header.payload.signature")
-    header, payload, signature = segments
-    return Parts(header, payload, signature, raw[: len(header) + 1 + len(payload)])
+    signing_input, _, signature = raw.rpartition(b".")
+    header, _, payload = signing_input.partition(b".")
+    return header, payload, signature, signing_input
 
 
 def parse_header(segment: bytes) -> Header:

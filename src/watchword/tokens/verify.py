@@ -31,7 +31,7 @@ from watchword.tokens.claims import (
     typed,
 )
 from watchword.tokens.jwk_set import JWKSet, KnownHeader, printable
-from watchword.tokens.jws import Header, parse_header, split
+from watchword.tokens.jws import Header, parse_header, segments
 from watchword.tokens.kind import kind_of
 from watchword.tokens.policy import ACCESS_TOKEN_TYPE, VerificationPolicy
 from watchword.tokens.shared_secret import SharedSecret
@@ -54,7 +54,7 @@ def verify(token: str, keys: JWKSet | SharedSecret, policy: VerificationPolicy, 
     Raises:
         TokenError: the first check that failed; its leaf says which.
     """
-    segment, payload, signature, signing_input = split(token, policy.max_length)
+    segment, payload, signature, signing_input = segments(token, policy.max_length)
     known = keys.known_headers.get(segment) if type(keys) is JWKSet else None
     if known is None:
         known = select_check(segment, keys, policy)
