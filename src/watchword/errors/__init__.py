@@ -1,0 +1,174 @@
+"""Every exception of Watchword, and nothing else.
+
+```
+WatchwordError
+├── ConfigurationError          configuration_invalid        settings, all mistakes at once
+├── TokenError                  a presented token is refused (RFC 6750: 401 invalid_token)
+│   ├── TokenMalformed          token_malformed
+│   ├── AlgorithmNotAllowed     token_algorithm_not_allowed
+│   ├── TypeNotAllowed          token_type_not_allowed
+│   ├── KeyUnknown              token_key_unknown
+│   ├── KeyUnusable             token_key_unusable
+│   ├── SignatureInvalid        token_signature_invalid
+│   ├── ClaimInvalid            token_claim_invalid
+│   ├── IssuerNotTrusted        token_issuer_not_trusted
+│   ├── AudienceMismatch        token_audience_mismatch
+│   ├── TokenExpired            token_expired
+│   ├── TokenNotYetValid        token_not_yet_valid
+│   ├── ProofRequired           token_proof_required
+│   └── KeySetInvalid           key_set_invalid
+├── BearerError                 the request, not the token, is at fault
+│   ├── TokenMissing            token_missing                401 without an error code (RFC 6750 §3.1)
+│   ├── BearerMalformed         bearer_malformed             400 invalid_request
+│   ├── InsufficientScope       insufficient_scope           403
+│   └── RoleRequired            role_required                403
+├── KeysUnavailable             keys_unavailable             the issuer's keys cannot be had now: 503
+├── OAuthError                  what a token endpoint answers (RFC 6749 §5.2)
+│   ├── InvalidRequest          invalid_request
+│   ├── InvalidClient           invalid_client
+│   ├── InvalidGrant            invalid_grant
+│   ├── UnauthorizedClient      unauthorized_client
+│   ├── UnsupportedGrantType    unsupported_grant_type
+│   ├── InvalidScope            invalid_scope
+│   ├── InvalidTarget           invalid_target               RFC 8693 §2.2.2, RFC 8707 §2
+│   ├── TemporarilyUnavailable  temporarily_unavailable
+│   └── ExchangeDenied          exchange_denied              the SDK's side: the server said no
+├── OutboundError               a call to another service did not leave
+│   ├── DestinationRefused      destination_refused          another origin, or plain http off loopback
+│   ├── FetchFailed             fetch_failed                 a request of the SDK's own got no whole answer
+│   ├── TokenEndpointUnreachable token_endpoint_unreachable
+│   ├── CalleeUnreachable       callee_unreachable           502
+│   ├── CalleeTimeout           callee_timeout               504
+│   └── CalleeFailed            callee_failed                502: it answered with an error
+├── TrustError                  trust_document_invalid       all mistakes at once, table and key named
+├── KeyringError
+│   ├── NoActiveKey             no_active_key
+│   ├── KeyRejected             key_rejected                 weak, sample, or of the wrong kind
+│   ├── KeyringConflict         keyring_conflict             somebody else changed it first
+│   └── KeyFileUnsafe           key_file_unsafe              readable by others, a link, a foreign owner
+├── StoreError
+│   ├── StoreUnavailable        store_unavailable            disk full, locked, read-only: try again
+│   ├── AlreadyConsumed         already_consumed             a single-use value came twice
+│   └── StoreCorrupt            store_corrupt                a migration or a record is not what it must be
+└── NoCaller                    no_caller                    an outbound call outside any request
+```
+
+Two audiences per error: `public` is a fixed text that a stranger may read; `str(error)` is for the
+operator: what was expected and what was found. Neither ever holds a token, a key or a secret.
+"""
+
+from watchword.errors.house import (
+    AlreadyConsumed,
+    ConfigurationError,
+    KeyFileUnsafe,
+    KeyRejected,
+    KeyringConflict,
+    KeyringError,
+    NoActiveKey,
+    StoreCorrupt,
+    StoreError,
+    StoreUnavailable,
+    TrustError,
+)
+from watchword.errors.oauth import (
+    ExchangeDenied,
+    InvalidClient,
+    InvalidGrant,
+    InvalidRequest,
+    InvalidScope,
+    InvalidTarget,
+    OAuthError,
+    TemporarilyUnavailable,
+    UnauthorizedClient,
+    UnsupportedGrantType,
+)
+from watchword.errors.outbound import (
+    CalleeFailed,
+    CalleeTimeout,
+    CalleeUnreachable,
+    DestinationRefused,
+    FetchFailed,
+    NoCaller,
+    OutboundError,
+    TokenEndpointUnreachable,
+)
+from watchword.errors.requests import (
+    BearerError,
+    BearerMalformed,
+    InsufficientScope,
+    KeysUnavailable,
+    RoleRequired,
+    TokenMissing,
+)
+from watchword.errors.root import (
+    WatchwordError,
+)
+from watchword.errors.tokens import (
+    AlgorithmNotAllowed,
+    AudienceMismatch,
+    ClaimInvalid,
+    IssuerNotTrusted,
+    KeySetInvalid,
+    KeyUnknown,
+    KeyUnusable,
+    ProofRequired,
+    SignatureInvalid,
+    TokenError,
+    TokenExpired,
+    TokenMalformed,
+    TokenNotYetValid,
+    TypeNotAllowed,
+)
+
+__all__ = [
+    "AlgorithmNotAllowed",
+    "AlreadyConsumed",
+    "AudienceMismatch",
+    "BearerError",
+    "BearerMalformed",
+    "CalleeFailed",
+    "CalleeTimeout",
+    "CalleeUnreachable",
+    "ClaimInvalid",
+    "ConfigurationError",
+    "DestinationRefused",
+    "ExchangeDenied",
+    "FetchFailed",
+    "InsufficientScope",
+    "InvalidClient",
+    "InvalidGrant",
+    "InvalidRequest",
+    "InvalidScope",
+    "InvalidTarget",
+    "IssuerNotTrusted",
+    "KeyFileUnsafe",
+    "KeyRejected",
+    "KeySetInvalid",
+    "KeyUnknown",
+    "KeyUnusable",
+    "KeyringConflict",
+    "KeyringError",
+    "KeysUnavailable",
+    "NoActiveKey",
+    "NoCaller",
+    "OAuthError",
+    "OutboundError",
+    "ProofRequired",
+    "RoleRequired",
+    "SignatureInvalid",
+    "StoreCorrupt",
+    "StoreError",
+    "StoreUnavailable",
+    "TemporarilyUnavailable",
+    "TokenEndpointUnreachable",
+    "TokenError",
+    "TokenExpired",
+    "TokenMalformed",
+    "TokenMissing",
+    "TokenNotYetValid",
+    "TrustError",
+    "TypeNotAllowed",
+    "UnauthorizedClient",
+    "UnsupportedGrantType",
+    "WatchwordError",
+]

@@ -1,0 +1,72 @@
+"""Settings, the trust document, keys and stores: what the operator mends."""
+
+from watchword.errors.root import Problems, WatchwordError
+
+
+class ConfigurationError(Problems):
+    """Settings that cannot work; `problems` lists every one of them."""
+
+    code = "configuration_invalid"
+    public = "the service is not configured correctly"
+
+
+class TrustError(Problems):
+    """A trust document with mistakes; `problems` names table and key of every one."""
+
+    code = "trust_document_invalid"
+
+
+class KeyringError(WatchwordError):
+    """Signing keys cannot be used as asked."""
+
+    code = "keyring_error"
+
+
+class NoActiveKey(KeyringError):
+    """The keyring has no key that may sign now."""
+
+    code = "no_active_key"
+    public = "the service cannot issue tokens at the moment"
+
+
+class KeyRejected(KeyringError):
+    """Key material that must not be used: too short, a known sample, of the wrong kind."""
+
+    code = "key_rejected"
+
+
+class KeyringConflict(KeyringError):
+    """The keyring changed since it was read; read it again and decide anew."""
+
+    code = "keyring_conflict"
+
+
+class KeyFileUnsafe(KeyringError):
+    """A key file or its folder can be read or replaced by somebody else."""
+
+    code = "key_file_unsafe"
+
+
+class StoreError(WatchwordError):
+    """The store could not do what was asked."""
+
+    code = "store_error"
+    public = "the service is temporarily unavailable"
+
+
+class StoreUnavailable(StoreError):
+    """The disk is full, locked or read-only; nothing was written, and the same call may work later."""
+
+    code = "store_unavailable"
+
+
+class AlreadyConsumed(StoreError):
+    """A value that works once came a second time."""
+
+    code = "already_consumed"
+
+
+class StoreCorrupt(StoreError):
+    """A migration, checksum or record is not what it must be; a person has to look."""
+
+    code = "store_corrupt"
