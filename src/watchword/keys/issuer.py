@@ -1,16 +1,13 @@
 """The `Issuer`: turns claims into signed tokens. Sans-I/O inside, driven by a local key or any `Signer`."""
 
-import ipaddress
 import threading
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple, NoReturn, Unpack
-from urllib.parse import urlsplit
 
 import msgspec
 
 from watchword.clock import SYSTEM_CLOCK, Clock
 from watchword.errors import (
-    ConfigurationError,
     KeyRejected,
     KeyringConflict,
     KeyringError,
@@ -18,6 +15,7 @@ from watchword.errors import (
     NoActiveKey,
     SignatureInvalid,
 )
+from watchword.keys.issuer_url import demand_issuer_url
 from watchword.keys.keyring import Keyring, KeyState
 from watchword.keys.new_claims import (
     DEFAULT_LIFETIME,
@@ -102,7 +100,7 @@ class Issuer:
         algorithm: str = DEFAULT_ALGORITHM,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        _demand_issuer_url(issuer)
+        demand_issuer_url(issuer)
         self.issuer = issuer
         self.algorithm = algorithm
         self.store_problem: KeyringError | None = None
@@ -412,28 +410,3 @@ class _AlreadyDone(Exception):
 
 class _AlreadyBegun(Exception):
     """The keyring is not empty any more."""
-
-
-def _demand_issuer_url(issuer: str) -> None:
-    expected = "issuer: expected the exact iss, an https URL without trailing slash (http on loopback)"
-    if type(issuer) is not str or not issuer.isascii() or not issuer.isprintable() or " " in issuer:
-        raise ConfigurationError(f"{expected}, found something else")
-    try:
-        url = urlsplit(issuer)
-        host, _ = url.hostname, url.port
-    except ValueError:
-        raise ConfigurationError(f"{expected}, found {issuer:.100}") from None
-    plain = url.scheme == "http" and host is not None and _is_loopback(host)
-    if not host or not (url.scheme == "https" or plain) or issuer.endswith("/"):
-        raise ConfigurationError(f"{expected}, found {issuer:.100}")
-    if "?" in issuer or "#" in issuer or "@" in url.netloc:
-        raise ConfigurationError("issuer: expected a URL without user, query and fragment (RFC 8414 §2)")
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
