@@ -1,0 +1,197 @@
+"""The peers: how each verifies the same token, with the key parsed once and every check that it can do."""
+
+import json
+import subprocess
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import joserfc.jwk
+import joserfc.jwt
+import jwcrypto.jwk
+import jwcrypto.jwt
+import jwt
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+
+from benchmarks.race import Batch
+from watchword.tokens import base64url
+from watchword.tokens.jwk import PublicKey
+from watchword.tokens.jws import split
+from watchword.tokens.private_key import PrivateKey
+
+with warnings.catch_warnings():
+    import authlib.deprecate  # noqa: F401  # it makes its own warnings always show: only afterwards be quiet
+
+    warnings.simplefilter("ignore")  # they say that joserfc follows it, which takes part too
+    from authlib.jose import JsonWebKey, JsonWebToken
+
+REQUIRED = ["iss", "sub", "aud", "exp", "iat", "jti", "client_id"]  # RFC 9068 §2.2
+ISSUER = "https://issuer.example"
+AUDIENCE = "posts"
+
+Verify = Callable[[str], object]
+
+
+def bare(token: str, key: PublicKey) -> Callable[[], object]:
+    """`cryptography` alone: the signature in its native form over the right bytes, and nothing else."""
+    parts = split(token)
+    signature, data = base64url.decode(parts.signature), parts.signing_input
+    material: Any = key.material
+    if key.jwk["kty"] == "EC":
+        half = len(signature) // 2
+        r, s = (int.from_bytes(part, "big") for part in (signature[:half], signature[half:]))
+        der, scheme = encode_dss_signature(r, s), ec.ECDSA(hashes.SHA256())
+        return lambda: material.verify(der, data, scheme)
+    if key.jwk["kty"] == "RSA":
+        pkcs1, digest = padding.PKCS1v15(), hashes.SHA256()
+        return lambda: material.verify(signature, data, pkcs1, digest)
+    return lambda: material.verify(signature, data)
+
+
+def bare_sign(key: PrivateKey, data: bytes) -> Callable[[], object]:
+    """`cryptography` alone, signing bytes of the same length."""
+    material: Any = key._material
+    if key.alg == "ES256":
+        scheme = ec.ECDSA(hashes.SHA256())
+        return lambda: material.sign(data, scheme)
+    if key.alg == "RS256":
+        pkcs1, digest = padding.PKCS1v15(), hashes.SHA256()
+        return lambda: material.sign(data, pkcs1, digest)
+    return lambda: material.sign(data)
+
+
+def pyjwt(key: PublicKey, alg: str) -> Verify:
+    material: Any = key.material
+
+    def verify(token: str) -> object:
+        found = jwt.decode_complete(
+            token,
+            material,
+            algorithms=[alg],
+            audience=AUDIENCE,
+            issuer=ISSUER,
+            options={"require": REQUIRED},
+        )
+        if found["header"]["typ"] != "at+jwt" or found["header"]["kid"] != key.kid:
+            raise ValueError("typ or kid")
+        return found
+
+    return verify
+
+
+def by_joserfc(key: PublicKey, alg: str) -> Verify:
+    theirs = joserfc.jwk.import_key(dict(key.jwk))
+    claims = joserfc.jwt.JWTClaimsRegistry(
+        iss={"essential": True, "value": ISSUER},
+        aud={"essential": True, "value": AUDIENCE},
+        **{name: {"essential": True} for name in ("sub", "exp", "iat", "jti", "client_id")},
+    )
+
+    def verify(token: str) -> object:
+        found = joserfc.jwt.decode(token, theirs, algorithms=[alg])
+        if found.header["typ"] != "at+jwt" or found.header["kid"] != key.kid:
+            raise ValueError("typ or kid")
+        claims.validate(found.claims)
+        return found
+
+    return verify
+
+
+def by_authlib(key: PublicKey, alg: str) -> Verify:
+    theirs, tokens = JsonWebKey.import_key(dict(key.jwk)), JsonWebToken([alg])
+    options = {
+        "iss": {"essential": True, "value": ISSUER},
+        "aud": {"essential": True, "value": AUDIENCE},
+        **{name: {"essential": True} for name in ("sub", "exp", "iat", "jti", "client_id")},
+    }
+
+    def verify(token: str) -> object:
+        found = tokens.decode(token, theirs, claims_options=options)
+        if found.header["typ"] != "at+jwt" or found.header["kid"] != key.kid:
+            raise ValueError("typ or kid")
+        found.validate()
+        return found
+
+    return verify
+
+
+def by_jwcrypto(key: PublicKey, alg: str) -> Verify:
+    theirs = jwcrypto.jwk.JWK(**key.jwk)
+    wanted = {"iss": ISSUER, "aud": AUDIENCE, **dict.fromkeys(("sub", "exp", "iat", "jti", "client_id"))}
+
+    def verify(token: str) -> object:
+        found = jwcrypto.jwt.JWT(jwt=token, key=theirs, algs=[alg], check_claims=wanted, expected_type="JWS")
+        header = json.loads(found.header)
+        if header["typ"] != "at+jwt" or header["kid"] != key.kid:
+            raise ValueError("typ or kid")
+        return json.loads(found.claims)
+
+    return verify
+
+
+PEERS: dict[str, Callable[[PublicKey, str], Verify]] = {
+    "PyJWT": pyjwt,
+    "joserfc": by_joserfc,
+    "Authlib": by_authlib,
+    "jwcrypto": by_jwcrypto,
+}
+
+
+class NodeUnavailable(Exception):
+    """Why npm `jose` does not take part."""
+
+
+class Node:
+    """A running Node with npm `jose`, told over a pipe what to verify and how often."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self._process = process
+
+    def ask(self, **question: object) -> dict[str, Any]:
+        if self._process.stdin is None or self._process.stdout is None:
+            raise NodeUnavailable("node has no pipes")
+        self._process.stdin.write(json.dumps(question) + "\n")
+        self._process.stdin.flush()
+        answer = json.loads(self._process.stdout.readline() or '{"error": "node ended"}')
+        if "error" in answer:
+            raise RuntimeError(answer["error"])
+        return answer
+
+    def batch(self, token: str, key: PublicKey, alg: str) -> Batch:
+        self.ask(name=alg, token=token, jwk=dict(key.jwk), alg=alg, issuer=ISSUER, audience=AUDIENCE)
+        return lambda n: float(self.ask(run=alg, times=n)["seconds"])
+
+
+@contextmanager
+def node_jose() -> Iterator[Node]:
+    """Install npm `jose` into a folder that goes away again, and start Node there.
+
+    Raises:
+        NodeUnavailable: no node, no npm, or no package.
+    """
+    with tempfile.TemporaryDirectory(prefix="bench-jose-") as folder:
+        try:
+            install = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", folder, "jose@6"]
+            subprocess.run(install, check=True, capture_output=True, timeout=180)
+            script = Path(folder) / "node_jose.mjs"
+            script.write_text((Path(__file__).parent / "node_jose.mjs").read_text())
+            process = subprocess.Popen(
+                ["node", str(script)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=sys.stderr,
+                text=True,
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            raise NodeUnavailable(type(error).__name__) from None
+        with process:
+            try:
+                yield Node(process)
+            finally:
+                process.kill()
