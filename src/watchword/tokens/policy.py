@@ -91,7 +91,7 @@ class VerificationPolicy:
             if isinstance(value, str | bytes):
                 raise TypeError(f"expected {name} as a list of names, found one text")
         audiences = frozenset((audience,) if isinstance(audience, str) else audience)
-        types = frozenset(normal_type(typ) for typ in token_types)
+        types = frozenset(normal_type(typ) if isinstance(typ, str) else "" for typ in token_types)
         names, kinds = frozenset(algorithms), frozenset(token_kinds)
         problems = [*_names_problems(issuer, audiences, names), *_kinds_problems(types, kinds)]
         if not 0 <= leeway <= MAX_LEEWAY:
@@ -144,8 +144,8 @@ def _names_problems(issuer: object, audiences: frozenset[str], algorithms: froze
 
 
 def _kinds_problems(types: frozenset[str], kinds: frozenset[str]) -> Iterator[str]:
-    if not types:
-        yield "token_types: expected at least one"
+    if not types or "" in types:
+        yield f"token_types: expected at least one media type such as {ACCESS_TOKEN_TYPE}"
     if not kinds or not kinds <= TOKEN_KINDS:
         yield f"token_kinds: expected some of {', '.join(sorted(TOKEN_KINDS))}"
     if ACCESS_TOKEN_TYPE in types and "access_token" not in kinds:
