@@ -67,7 +67,8 @@ def test_no_text_form_shows_a_private_key(issuer: Issuer) -> None:
         issuer.keyring,
         issuer,
         issuer.jwk_set(),
-        issuer._store,
+        issuer._keys,
+        issuer._keys._store,
         issuer._current,
     ]
     texts = [

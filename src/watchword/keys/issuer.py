@@ -1,7 +1,6 @@
 """The `Issuer`: turns claims into signed tokens. Sans-I/O inside, driven by a local key or any `Signer`."""
 
-import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple, NoReturn, Unpack
 
 import msgspec
@@ -9,7 +8,6 @@ import msgspec
 from watchword.clock import SYSTEM_CLOCK, Clock
 from watchword.errors import (
     KeyRejected,
-    KeyringConflict,
     KeyringError,
     KeyUnknown,
     NoActiveKey,
@@ -17,6 +15,7 @@ from watchword.errors import (
 )
 from watchword.keys.issuer_url import demand_issuer_url
 from watchword.keys.keyring import Keyring, KeyState
+from watchword.keys.live_keyring import RELOAD_SECONDS, LiveKeyring
 from watchword.keys.new_claims import (
     DEFAULT_LIFETIME,
     MAX_LIFETIME,
@@ -25,16 +24,7 @@ from watchword.keys.new_claims import (
     new_claims,
     new_token_id,
 )
-from watchword.keys.rotation import (
-    NO_EVIDENCE,
-    Evidence,
-    Prepare,
-    RotationPolicy,
-    Step,
-    Wait,
-    next_step,
-    perform,
-)
+from watchword.keys.rotation import NO_EVIDENCE, Evidence, RotationPolicy, Step
 from watchword.keys.signing_input import SigningInput
 from watchword.keys.store import KeyStore, Signer
 from watchword.tokens import base64url, strict_json
@@ -45,12 +35,7 @@ from watchword.tokens.jws import encode_header
 from watchword.tokens.policy import ACCESS_TOKEN_TYPE
 from watchword.tokens.private_key import DEFAULT_ALGORITHM, PrivateKey
 
-__all__ = ["DEFAULT_LIFETIME", "MAX_LIFETIME", "Issuer", "SigningInput", "new_token_id"]
-
-RELOAD_SECONDS = 5
-"""How soon a key change by another process is seen here."""
-
-_MAX_ATTEMPTS = 16  # each lost race means that somebody else's change went through
+__all__ = ["DEFAULT_LIFETIME", "MAX_LIFETIME", "RELOAD_SECONDS", "Issuer", "SigningInput", "new_token_id"]
 
 
 class _Current(NamedTuple):
@@ -84,12 +69,9 @@ class Issuer:
         "_clock",
         "_current",
         "_headers",
-        "_lock",
-        "_look_again",
-        "_store",
+        "_keys",
         "algorithm",
         "issuer",
-        "store_problem",
     )
 
     def __init__(
@@ -103,16 +85,15 @@ class Issuer:
         demand_issuer_url(issuer)
         self.issuer = issuer
         self.algorithm = algorithm
-        self.store_problem: KeyringError | None = None
-        """Why the store could not be read when it was last looked at; `None` when it could."""
-        self._store = keys
         self._clock = clock
-        self._lock = threading.Lock()
         self._headers: dict[tuple[str, str], bytes] = {}
-        self._current = self._work_out(keys.load())
-        self._look_again = clock.monotonic() + RELOAD_SECONDS
-        if not self._current.keyring.entries:
-            self._make_first_key()
+        self._keys = LiveKeyring(keys, algorithm=algorithm, clock=clock)
+        self._current = self._work_out(self._keys.current)
+
+    @property
+    def store_problem(self) -> KeyringError | None:
+        """Why the store could not be read when it was last looked at; `None` when it could."""
+        return self._keys.problem
 
     @property
     def keyring(self) -> Keyring:
@@ -272,7 +253,7 @@ class Issuer:
             KeyringError: the store cannot be written to; nothing changed.
         """
         key = PrivateKey.generate(algorithm or self.algorithm)
-        self._change(lambda keyring: keyring.prepare(key, self._clock.now()))
+        self._keys.change(lambda keyring: keyring.prepare(key, self._clock.now()))
         return key.kid
 
     def activate_key(self, kid: str) -> None:
@@ -282,7 +263,7 @@ class Issuer:
             KeyUnknown: no such key.
             KeyringError: the key is not prepared, or the store cannot be written to; nothing changed.
         """
-        self._change(lambda keyring: keyring.activate(kid, self._clock.now()))
+        self._keys.change(lambda keyring: keyring.activate(kid, self._clock.now()))
 
     def remove_key(self, kid: str) -> None:
         """Forget a retired key: tokens that it signed are refused from now on.
@@ -291,37 +272,17 @@ class Issuer:
             KeyUnknown: no such key.
             KeyringError: the key is in use, or the store cannot be written to; nothing changed.
         """
-        self._change(lambda keyring: keyring.remove(kid))
+        self._keys.change(lambda keyring: keyring.remove(kid))
 
     def rotate(self, policy: RotationPolicy, evidence: Evidence = NO_EVIDENCE) -> Step:
         """Do the one step that is due in the life of the keys and return it; `Wait` if none is.
 
-        The decision is made on the keyring as it is stored at that moment: of two processes that rotate at
-        once, one does the step and the other finds it done.
+        Of two processes that rotate at once, one does the step and the other finds it done.
 
         Raises:
             KeyringError: the store cannot be read or written to; nothing changed.
         """
-        planned = next_step(self._store.load(), policy, evidence, self._clock.now())
-        # made before the lock is taken: an RSA key takes its time, and issuing goes on meanwhile
-        fresh = PrivateKey.generate(planned.algorithm) if isinstance(planned, Prepare) else None
-        done: Step = planned
-
-        def decide(keyring: Keyring) -> Keyring:
-            nonlocal done
-            now = self._clock.now()
-            done = next_step(keyring, policy, evidence, now)
-            if done != planned:
-                raise _AlreadyDone
-            return perform(keyring, done, now, fresh)
-
-        if not isinstance(planned, Wait):
-            try:
-                self._change(decide)
-            except _AlreadyDone:
-                self.reload()
-                return Wait(self._clock.now())
-        return done
+        return self._keys.rotate(policy, evidence)
 
     def reload(self) -> None:
         """Read the keyring again now.
@@ -329,52 +290,13 @@ class Issuer:
         Raises:
             KeyringError: the store cannot be read; the keys at hand are kept.
         """
-        with self._lock:
-            self._current = self._work_out(self._store.load())
+        self._keys.reload()
 
     def _now(self) -> _Current:
-        if self._clock.monotonic() >= self._look_again:
-            self._look()
+        keyring = self._keys.current
+        if keyring is not self._current.keyring:
+            self._current = self._work_out(keyring)
         return self._current
-
-    def _look(self) -> None:
-        """Read the keyring again; what cannot be read now changes nothing."""
-        self._look_again = self._clock.monotonic() + RELOAD_SECONDS
-        try:
-            keyring = self._store.load()
-        except KeyringError as problem:
-            self.store_problem = problem
-            return
-        self.store_problem = None
-        with self._lock:
-            # a slow reader must not take back what a change in this process has put there meanwhile
-            if keyring.version > self._current.keyring.version:
-                self._current = self._work_out(keyring)
-
-    def _change(self, step: Callable[[Keyring], Keyring]) -> None:
-        """Save what `step` makes of the stored keyring; whoever loses a race reads again and decides anew."""
-        with self._lock:
-            for _ in range(_MAX_ATTEMPTS):
-                try:
-                    self._current = self._work_out(self._store.save(step(self._store.load())))
-                    return
-                except KeyringConflict:
-                    continue
-        raise KeyringConflict(f"the keyring was changed by others {_MAX_ATTEMPTS} times in a row; try again")
-
-    def _make_first_key(self) -> None:
-        key = PrivateKey.generate(self.algorithm)
-
-        def begin(keyring: Keyring) -> Keyring:
-            if keyring.entries:
-                raise _AlreadyBegun
-            now = self._clock.now()
-            return keyring.prepare(key, now).activate(key.kid, now)
-
-        try:
-            self._change(begin)
-        except _AlreadyBegun:
-            self.reload()  # another process came first: its key is ours too
 
     def _work_out(self, keyring: Keyring) -> _Current:
         try:
@@ -390,7 +312,7 @@ class Issuer:
         return made
 
     def __repr__(self) -> str:
-        return f"Issuer({self.issuer!r}, keys={len(self._current.keyring.entries)})"
+        return f"Issuer({self.issuer!r}, keys={len(self._keys.current.entries)})"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("an issuer cannot be pickled: it holds keys")
@@ -402,11 +324,3 @@ def _payload(claims: AccessTokenClaims, extra: Mapping[str, Any] | None) -> byte
     known = AccessTokenClaims.__struct_fields__
     further = {name: value for name, value in extra.items() if name not in known}
     return strict_json.encode(msgspec.to_builtins(claims) | further)
-
-
-class _AlreadyDone(Exception):
-    """Another process did the step that was planned here."""
-
-
-class _AlreadyBegun(Exception):
-    """The keyring is not empty any more."""
