@@ -251,3 +251,11 @@ def test_a_secret_is_refused_that_is_long_and_poor() -> None:
     for poor in (b"a" * 64, b"ab" * 32, b"0123456789" * 8, b"\x00" * 32):
         with pytest.raises(KeyRejected, match="random|sample"):
             SharedSecret(poor)
+
+
+@pytest.mark.threat(232)
+def test_a_random_secret_without_any_letter_is_no_sample() -> None:
+    from watchword.tokens.shared_secret import SharedSecret
+
+    assert SharedSecret(bytes(range(64)))
+    assert SharedSecret(bytes(range(128, 150)) + b"0123456789")

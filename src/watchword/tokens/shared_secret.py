@@ -51,7 +51,7 @@ def _refuse_weak(secret: bytes) -> None:
         raise KeyRejected(f"expected at least {MIN_SECRET_BYTES} bytes, found {len(secret)}")
     plain = re.sub(r"[^a-z0-9]", "", secret.decode("latin-1").lower())
     for sample in _SAMPLES:
-        if plain and not plain.replace(sample, "").strip("0123456789"):
+        if sample in plain and not plain.replace(sample, "").strip("0123456789"):
             raise KeyRejected(f"the secret is a well-known sample ({sample}); generate one")
     if len(set(secret)) < _MIN_DISTINCT:
         raise KeyRejected(f"expected a random secret, found only {len(set(secret))} different bytes")
