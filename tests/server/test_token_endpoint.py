@@ -93,10 +93,13 @@ def test_a_body_without_content_type_is_refused(server):
 
 
 def test_two_authorization_headers_are_refused(server):
-    one = f"Authorization: {server.basic('posts')}\r\n"
-    raw = f"POST /token HTTP/1.1\r\nHost: x\r\nContent-Type: {FORM}\r\nContent-Length: 0\r\n{one}{one}\r\n"
-    answer = server.send(raw.encode())
-    assert (answer.status, answer.json()) == (400, {"error": "invalid_request"})
+    body = "grant_type=client_credentials&audience=users"
+    for count, status in ((1, 200), (2, 400)):
+        authorization = f"Authorization: {server.basic('posts')}\r\n" * count
+        head = f"POST /token HTTP/1.1\r\nHost: x\r\nContent-Type: {FORM}\r\n{authorization}"
+        answer = server.send(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+        assert answer.status == status
+    assert answer.json() == {"error": "invalid_request"}
 
 
 @pytest.mark.parametrize("body", [b"grant_type=%zz", b"grant_type=%", b"grant_type=\xff\xfe", b"a=%c3%28"])

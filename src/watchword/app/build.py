@@ -12,6 +12,7 @@ from watchword.app.tasks import forget_expired
 from watchword.app.trust_at_start import trust_at_start
 from watchword.authority.build import build as build_authority
 from watchword.clock import SYSTEM_CLOCK, Clock
+from watchword.errors import ConfigurationError
 from watchword.fetch import Transport
 from watchword.grants import GRANTS
 from watchword.keys.issuer import Issuer
@@ -22,6 +23,7 @@ from watchword.server.endpoints.introspect import IntrospectEndpoint
 from watchword.server.endpoints.published import Published
 from watchword.server.endpoints.token import TokenEndpoint
 from watchword.server.metadata import authorization_server_metadata
+from watchword.server.request import Receive, Scope, Send
 from watchword.server.routes import table
 from watchword.server.stop_sign import StopSign
 from watchword.storage.ledger import SqlLedger
@@ -32,8 +34,8 @@ logger = logging.getLogger("watchword.app")
 
 
 @asynccontextmanager
-async def create_app(settings: ServerSettings, *, clock: Clock = SYSTEM_CLOCK) -> AsyncIterator[Application]:
-    """Return the ASGI application of a token service for the time of an `async with`.
+async def opened(settings: ServerSettings, *, clock: Clock = SYSTEM_CLOCK) -> AsyncIterator[Application]:
+    """Open what a token service needs and return its application, for the time of an `async with`.
 
     Raises:
         TrustError: the trust document has mistakes.
@@ -69,3 +71,40 @@ async def create_app(settings: ServerSettings, *, clock: Clock = SYSTEM_CLOCK) -
         purge = asyncio.create_task(forget_expired(ledger, clock))
         stack.callback(purge.cancel)
         yield Application(routes, stop_sign, clock=clock)
+
+
+def create_app(settings: ServerSettings, *, clock: Clock = SYSTEM_CLOCK) -> "TokenService":
+    """Return the token service for an ASGI server of one's own; its lifespan opens and closes everything.
+
+    `watchword serve` does more: it bounds headers and time, which is not an application's to do.
+    """
+    return TokenService(settings, clock)
+
+
+class TokenService:
+    """An ASGI application with a lifespan; made by `create_app`."""
+
+    __slots__ = ("_application", "_clock", "_settings")
+
+    def __init__(self, settings: ServerSettings, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._application: Application | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or the lifespan (ASGI 3)."""
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif scope["type"] == "http":
+            if self._application is None:
+                raise ConfigurationError("expected an ASGI server with lifespan switched on")
+            await self._application(scope, receive, send)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        async with opened(self._settings, clock=self._clock) as self._application:
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            self._application.stop_sign.raised = True
+        self._application = None
+        await send({"type": "lifespan.shutdown.complete"})

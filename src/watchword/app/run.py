@@ -10,20 +10,14 @@ from collections.abc import Callable
 
 import uvloop
 
-from watchword.app.build import create_app
+from watchword.app.build import opened
 from watchword.app.config import ServerSettings
 from watchword.app.setting_values import Address
-from watchword.errors import ConfigurationError, WatchwordError
+from watchword.errors import AddressUnavailable, ConfigurationError, WatchwordError
 from watchword.server import logs
 from watchword.server.serving import serve
 
 logger = logging.getLogger("watchword.app")
-
-
-class AddressUnavailable(WatchwordError):
-    """Somebody else listens there already."""
-
-    code = "address_unavailable"
 
 
 def run(settings: ServerSettings, *, on_ready: Callable[[Address], None]) -> None:
@@ -47,7 +41,7 @@ def run(settings: ServerSettings, *, on_ready: Callable[[Address], None]) -> Non
 async def _serve(
     settings: ServerSettings, listener: socket.socket, on_ready: Callable[[Address], None]
 ) -> None:
-    async with create_app(settings) as application:
+    async with opened(settings) as application:
         host, port = listener.getsockname()[:2]
         await serve(application, [listener], on_ready=lambda: on_ready(Address(host, port)))
 

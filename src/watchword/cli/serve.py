@@ -1,5 +1,6 @@
 """`watchword serve`: run the token service."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -30,9 +31,10 @@ def serve(*, as_json: bool) -> None:
     settings = ServerSettings.load(os.environ, folder=Path.cwd())
 
     def ready(address: object) -> None:
-        if as_json:
-            say_json({"ready": True, "address": str(address), "issuer": settings.issuer})
-        else:
-            say(f"watchword: ready at http://{address}, issuer {settings.issuer}; Ctrl-C stops it")
+        with contextlib.suppress(OSError):  # nobody reads it: no reason not to serve
+            if as_json:
+                say_json({"ready": True, "address": str(address), "issuer": settings.issuer})
+            else:
+                say(f"watchword: ready at http://{address}, issuer {settings.issuer}; Ctrl-C stops it")
 
     run(settings, on_ready=ready)

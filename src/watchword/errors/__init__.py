@@ -50,6 +50,10 @@ WatchwordError
 │   ├── StoreUnavailable        store_unavailable            disk full, locked, read-only: try again
 │   ├── AlreadyConsumed         already_consumed             a single-use value came twice
 │   └── StoreCorrupt            store_corrupt                a migration or a record is not what it must be
+├── ServerError                 the HTTP side of the token service
+│   ├── AddressUnavailable      address_unavailable          somebody else listens there
+│   ├── RequestRefused          request_refused              form, size or time of a request: 4xx
+│   └── ClientWentAway          client_went_away             nobody is left to be answered
 └── NoCaller                    no_caller                    an outbound call outside any request
 ```
 
@@ -103,6 +107,7 @@ from watchword.errors.requests import (
 from watchword.errors.root import (
     WatchwordError,
 )
+from watchword.errors.server import AddressUnavailable, ClientWentAway, RequestRefused, ServerError
 from watchword.errors.tokens import (
     AlgorithmNotAllowed,
     AudienceMismatch,
@@ -121,6 +126,7 @@ from watchword.errors.tokens import (
 )
 
 __all__ = [
+    "AddressUnavailable",
     "AlgorithmNotAllowed",
     "AlreadyConsumed",
     "AudienceMismatch",
@@ -130,6 +136,7 @@ __all__ = [
     "CalleeTimeout",
     "CalleeUnreachable",
     "ClaimInvalid",
+    "ClientWentAway",
     "ConfigurationError",
     "DestinationRefused",
     "ExchangeDenied",
@@ -154,7 +161,9 @@ __all__ = [
     "OAuthError",
     "OutboundError",
     "ProofRequired",
+    "RequestRefused",
     "RoleRequired",
+    "ServerError",
     "SignatureInvalid",
     "StoreCorrupt",
     "StoreError",

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from watchword.authority.door import code_of
 from watchword.clock import SYSTEM_CLOCK, Clock
-from watchword.errors import WatchwordError
+from watchword.errors import ClientWentAway, RequestRefused, WatchwordError
 from watchword.server.answer import Answer
-from watchword.server.errors import ClientWentAway, RequestRefused, oauth_refusal, problem
+from watchword.server.errors import oauth_refusal, problem
 from watchword.server.logs import FIELDS
 from watchword.server.request import Receive, Request, Scope, Send
 from watchword.server.routes import Route

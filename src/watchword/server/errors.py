@@ -1,16 +1,15 @@
 """The only maker of error bodies: what a stranger may know, in the form that the endpoint's RFC wants."""
 
 import http
-from typing import ClassVar
 
 from watchword.errors import (
     InvalidClient,
     KeyringError,
     KeysUnavailable,
     OAuthError,
+    RequestRefused,
     StoreError,
     TemporarilyUnavailable,
-    WatchwordError,
 )
 from watchword.server.answer import JSON, NO_STORE, Answer, Headers, encode_json
 
@@ -20,23 +19,6 @@ _PROBLEM = b"application/problem+json"
 # RFC 9110 §15.5.2 wants a challenge on every 401; RFC 6749 §5.2 wants this one where Basic was tried
 _CHALLENGE: Headers = ((b"www-authenticate", b'Basic realm="watchword", charset="UTF-8"'),)
 _RETRY: Headers = ((b"retry-after", b"%d" % RETRY_AFTER_SECONDS),)
-
-
-class RequestRefused(WatchwordError):
-    """A request that no endpoint may see: its form, its size or its time is at fault (RFC 9110 §15.5)."""
-
-    code: ClassVar[str] = "http_request_refused"
-
-    def __init__(self, status: int, message: str, *, headers: Headers = ()) -> None:
-        self.status = status
-        self.headers = headers
-        super().__init__(message)
-
-
-class ClientWentAway(WatchwordError):
-    """The connection closed before the request was whole: there is nobody to answer."""
-
-    code: ClassVar[str] = "client_went_away"
 
 
 def oauth_refusal(error: Exception) -> Answer:

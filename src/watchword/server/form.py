@@ -3,7 +3,7 @@
 import re
 from urllib.parse import unquote_to_bytes
 
-from watchword.server.errors import RequestRefused
+from watchword.errors import RequestRefused
 from watchword.server.limits import MAX_FIELDS
 from watchword.server.request import Request
 

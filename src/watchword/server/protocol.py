@@ -6,8 +6,9 @@ from typing import Any, cast
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from watchword.errors import RequestRefused
 from watchword.server.application import ANSWERED, log_request, new_request_id
-from watchword.server.errors import RequestRefused, problem
+from watchword.server.errors import problem
 from watchword.server.limits import (
     BODY_SECONDS,
     HEADER_SECONDS,

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from watchword.server.errors import ClientWentAway, RequestRefused
+from watchword.errors import ClientWentAway, RequestRefused
 from watchword.server.limits import MAX_BODY
 
 Message = MutableMapping[str, Any]

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
+from watchword.errors import RequestRefused
 from watchword.keys.issuer import Issuer
 from watchword.keys.keyring import Keyring
 from watchword.server.answer import JSON, Answer, Headers, encode_json
-from watchword.server.errors import RequestRefused
 from watchword.server.form import fields
 from watchword.server.request import Request
 
