@@ -14,10 +14,24 @@ Value = str | int | float | bytes | None
 
 
 class Statement(NamedTuple):
-    """One SQL statement. Parameters are `?1`, `?2`, …, never part of the text."""
+    """One SQL statement, carried out at once. Parameters are `?1`, `?2`, …, never part of the text."""
 
     sql: str
     parameters: Sequence[Value] = ()
+
+
+class Append(NamedTuple):
+    """A row that is written when the intent has succeeded, together with those of its neighbours.
+
+    The statement is `before`, then `VALUES` with the rows of the whole batch, then `after`: a hundred
+    callers cost one statement. The intent learns nothing of it and must not read what it appended.
+    """
+
+    before: str
+    row: tuple[Value, ...]
+    after: str = ""
+    amount: int | None = None
+    """The last column, where the row is a counter: rows that are equal in all others are added up first."""
 
 
 class Rows(NamedTuple):
@@ -28,7 +42,7 @@ class Rows(NamedTuple):
     """How many rows it changed."""
 
 
-Intent = Generator[Statement, Rows, T]
+Intent = Generator[Statement | Append, Rows, T]
 
 
 class Database(Protocol):
@@ -40,12 +54,14 @@ class Database(Protocol):
         An error that the intent raises rolls back this intent alone and comes out here.
 
         Raises:
-            StoreUnavailable: nothing was written; the same intent may work later.
+            StoreUnavailable: nothing was written; the same intent may work later. Only where the disk did
+                not answer in time, which the message says, it may have been written after all.
+            StoreCorrupt: the database refuses what the intent writes.
         """
         ...
 
     async def read(self, intent: Intent[T]) -> T:
-        """Carry out an intent that changes nothing, on what is committed.
+        """Carry out an intent that changes nothing, on one snapshot of what is committed.
 
         Raises:
             StoreUnavailable: the database cannot be read now.

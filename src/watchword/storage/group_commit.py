@@ -2,8 +2,8 @@
 
 import asyncio
 import threading
-from collections import deque
 from collections.abc import Callable, Sequence
+from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
 from watchword.errors import StoreUnavailable
@@ -11,6 +11,8 @@ from watchword.storage.database import Intent
 
 MAX_WAITING = 10_000
 MAX_BATCH = 512
+MAX_SECONDS = 10.0
+"""How long a caller waits for a disk that does not answer."""
 
 
 class Outcome(NamedTuple):
@@ -20,16 +22,39 @@ class Outcome(NamedTuple):
     error: BaseException | None = None
 
 
-class Waiting(NamedTuple):
+class Waiting:
     """An intent and who waits for it."""
 
-    intent: Intent[Any]
-    loop: asyncio.AbstractEventLoop
-    future: "asyncio.Future[Any]"
+    __slots__ = ("_free", "future", "intent", "loop")
+
+    def __init__(
+        self, intent: Intent[Any], loop: asyncio.AbstractEventLoop, future: "asyncio.Future[Any]"
+    ) -> None:
+        self.intent = intent
+        self.loop = loop
+        self.future = future
+        self._free = [True]
+
+    def take(self) -> bool:
+        """Return whether the intent was still free: the writer takes it, or the caller takes it back."""
+        try:
+            return self._free.pop()  # one step for every thread: exactly one of two gets it
+        except IndexError:
+            return False
+
+    def give_up(self) -> None:
+        """Answer a caller who has waited too long; called on its event loop."""
+        if self.future.done():
+            return
+        if self.take():
+            words = f"the database was busy for {MAX_SECONDS:g} s: nothing was written"
+        else:
+            words = f"the disk did not answer for {MAX_SECONDS:g} s: it may have been written"
+        self.future.set_exception(StoreUnavailable(words))
 
 
 CarryOut = Callable[[Sequence[Intent[Any]]], list[Outcome]]
-"""Carries out a batch in one transaction and returns after the commit; never raises."""
+"""Carries out a batch in one transaction and returns after the commit."""
 
 
 class GroupCommit:
@@ -42,8 +67,8 @@ class GroupCommit:
 
     def __init__(self, carry_out: CarryOut, name: str) -> None:
         self._carry_out = carry_out
-        self._waiting: deque[Waiting] = deque()
-        self._changed = threading.Condition()
+        self._queue: SimpleQueue[Waiting | None] = SimpleQueue()
+        self._door = threading.Lock()
         self._closed = False
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
@@ -52,51 +77,74 @@ class GroupCommit:
         """Return what came of the intent, after the commit.
 
         Raises:
-            StoreUnavailable: too many wait already, or the database is closed.
+            StoreUnavailable: too many wait already, the wait was too long, or the database is closed.
         """
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[Any] = loop.create_future()
-        with self._changed:
+        waiting = Waiting(intent, loop, loop.create_future())
+        with self._door:  # nobody may come in behind the last one
             if self._closed:
                 raise StoreUnavailable("the database is closed")
-            if len(self._waiting) >= MAX_WAITING:
+            if self._queue.qsize() >= MAX_WAITING:
                 raise StoreUnavailable(f"{MAX_WAITING} callers wait for the database already")
-            self._waiting.append(Waiting(intent, loop, future))
-            self._changed.notify()
-        return await future
+            self._queue.put(waiting)
+        patience = loop.call_later(MAX_SECONDS, waiting.give_up)
+        try:
+            return await waiting.future
+        except asyncio.CancelledError:
+            waiting.take()
+            raise
+        finally:
+            patience.cancel()
 
-    def close(self) -> None:
-        """Carry out what waits, then end the thread; returns when it has ended."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify()
-        self._thread.join()
+    def close(self) -> bool:
+        """Carry out what waits and end the thread; return whether it ended within a bounded time."""
+        with self._door:
+            if not self._closed:
+                self._closed = True
+                self._queue.put(None)
+        self._thread.join(MAX_SECONDS)
+        return not self._thread.is_alive()
 
     def _work(self) -> None:
-        while batch := self._take():
-            outcomes = self._carry_out([waiting.intent for waiting in batch])
-            answers: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Outcome]]] = {}
+        last = False
+        while not last:
+            batch, last = self._next_batch()
+            if not batch:
+                continue
+            try:
+                outcomes = self._carry_out([waiting.intent for waiting in batch])
+            except BaseException as error:  # noqa: BLE001  # whatever it is, nobody may wait for ever
+                outcomes = [Outcome(error=error)] * len(batch)
+            answers: dict[asyncio.AbstractEventLoop, list[tuple[Waiting, Outcome]]] = {}
             for waiting, outcome in zip(batch, outcomes, strict=True):
-                answers.setdefault(waiting.loop, []).append((waiting.future, outcome))
+                answers.setdefault(waiting.loop, []).append((waiting, outcome))
             for loop, answer in answers.items():
                 try:
                     loop.call_soon_threadsafe(_answer, answer)
                 except RuntimeError:
                     continue  # that event loop is gone, and with it whoever waited
 
-    def _take(self) -> list[Waiting]:
-        """Return what waits; an empty list when there is nothing and there will be nothing."""
-        with self._changed:
-            while not self._waiting and not self._closed:
-                self._changed.wait()
-            return [self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_BATCH))]
+    def _next_batch(self) -> tuple[list[Waiting], bool]:
+        """Wait for somebody, then return all who wait, and whether they are the last."""
+        batch: list[Waiting] = []
+        try:
+            waiting = self._queue.get()
+            while waiting is not None:
+                if waiting.take():
+                    batch.append(waiting)
+                if len(batch) == MAX_BATCH:
+                    return batch, False
+                waiting = self._queue.get_nowait()
+        except Empty:
+            return batch, False
+        return batch, True
 
 
-def _answer(answers: list[tuple["asyncio.Future[Any]", Outcome]]) -> None:
-    for future, outcome in answers:
-        if future.done():
-            continue  # whoever asked was cancelled; what was written stays written
+def _answer(answers: list[tuple[Waiting, Outcome]]) -> None:
+    for waiting, outcome in answers:
+        if waiting.future.done():
+            continue  # whoever asked went away; what was written stays written
         if outcome.error is None:
-            future.set_result(outcome.value)
+            waiting.future.set_result(outcome.value)
         else:
-            future.set_exception(outcome.error)
+            waiting.future.set_exception(outcome.error)

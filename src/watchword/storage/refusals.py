@@ -2,10 +2,26 @@
 
 from dataclasses import dataclass, field
 
+import msgspec
+
 from watchword.audit.event import AuditEvent
+from watchword.storage.database import Intent, Statement
+from watchword.storage.events import storable
 
 MAX_SAMPLES = 3
 MAX_COUNTERS = 1_000
+OTHER = "other"
+"""Where refusals are counted when there are too many reasons to keep apart."""
+
+_COUNT = (
+    "INSERT INTO refusal (minute, reason, refusals) VALUES (?1, ?2, ?3)"
+    " ON CONFLICT (minute, reason) DO UPDATE SET refusals = refusal.refusals + excluded.refusals"
+)
+_SAMPLE = (
+    "INSERT INTO refusal_sample (minute, reason, number, event) VALUES (?1, ?2, ?3, ?4)"
+    " ON CONFLICT (minute, reason, number) DO NOTHING"
+)
+_READ = "SELECT reason, SUM(refusals) FROM refusal GROUP BY reason ORDER BY reason"
 
 
 @dataclass(slots=True)
@@ -16,12 +32,12 @@ class Counted:
     samples: list[AuditEvent] = field(default_factory=list)
 
 
-Refusals = dict[tuple[str, int], Counted]
-"""By reason and minute since the epoch."""
+Refusals = dict[tuple[int, str], Counted]
+"""By minute since the epoch and reason."""
 
 
 class RefusalCounter:
-    """Counts until somebody takes; bounded by the number of reasons, which are codes of ours."""
+    """Counts until somebody takes; if nobody can, it grows by one number a minute at the most."""
 
     __slots__ = ("_counted",)
 
@@ -30,12 +46,7 @@ class RefusalCounter:
 
     def count(self, reason: str, sample: AuditEvent) -> None:
         """Count one refusal and keep it as a sample if it is among the first of its minute."""
-        key = (reason, int(sample.time // 60))
-        counted = self._counted.get(key)
-        if counted is None:
-            if len(self._counted) >= MAX_COUNTERS:
-                return
-            counted = self._counted[key] = Counted()
+        counted = self._place(int(sample.time // 60), reason)
         counted.refusals += 1
         if len(counted.samples) < MAX_SAMPLES:
             counted.samples.append(sample)
@@ -47,7 +58,33 @@ class RefusalCounter:
 
     def put_back(self, refusals: Refusals) -> None:
         """Count again what could not be written."""
-        for key, counted in refusals.items():
-            present = self._counted.setdefault(key, Counted())
+        for (minute, reason), counted in refusals.items():
+            present = self._place(minute, reason)
             present.refusals += counted.refusals
             present.samples = (counted.samples + present.samples)[:MAX_SAMPLES]
+
+    def _place(self, minute: int, reason: str) -> Counted:
+        found = self._counted.get((minute, reason))
+        if found is None:
+            key = (minute, reason if len(self._counted) < MAX_COUNTERS else OTHER)
+            found = self._counted.setdefault(key, Counted())
+        return found
+
+
+def write_refusals(refusals: Refusals) -> Intent[None]:
+    """Add what was counted to what is stored."""
+    for (minute, reason), counted in refusals.items():
+        yield Statement(_COUNT, (minute, reason, counted.refusals))
+        for number, sample in enumerate(counted.samples):
+            yield Statement(_SAMPLE, (minute, reason, number, _text(sample)))
+
+
+def refusals() -> Intent[dict[str, int]]:
+    """Return how often each reason was counted, over all time that is kept."""
+    found = yield Statement(_READ)
+    return {str(reason): int(count or 0) for reason, count in found.rows}
+
+
+def _text(sample: AuditEvent) -> str:
+    members = msgspec.to_builtins(sample)
+    return msgspec.json.encode({name: storable(value) for name, value in members.items()}).decode()

@@ -3,7 +3,7 @@
 from watchword.audit.event import AuditEvent
 from watchword.grants.stores import AppliedTrust
 from watchword.storage.database import Database, Intent, Statement
-from watchword.storage.ledger import append
+from watchword.storage.events import append
 
 _APPLY = "INSERT INTO trust_document (digest, source_digest, document, applied_at) VALUES (?1, ?2, ?3, ?4)"
 _APPLIED = (

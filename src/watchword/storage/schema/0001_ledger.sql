@@ -31,26 +31,26 @@ CREATE INDEX consumed_by_expiry ON consumed (expires);
 
 -- How many live tokens a key still has, by the minute in which they expire. There is no table of tokens.
 CREATE TABLE token_expiry (
-  kid    TEXT NOT NULL,
   minute INTEGER NOT NULL,
+  kid    TEXT NOT NULL,
   tokens INTEGER NOT NULL,
-  PRIMARY KEY (kid, minute)
+  PRIMARY KEY (minute, kid)
 ) STRICT, WITHOUT ROWID;
 
 -- Refusals of those who proved nothing: counted, with the first samples of each minute.
 CREATE TABLE refusal (
-  reason   TEXT NOT NULL,
   minute   INTEGER NOT NULL,
+  reason   TEXT NOT NULL,
   refusals INTEGER NOT NULL,
-  PRIMARY KEY (reason, minute)
+  PRIMARY KEY (minute, reason)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE refusal_sample (
-  reason TEXT NOT NULL,
   minute INTEGER NOT NULL,
+  reason TEXT NOT NULL,
   number INTEGER NOT NULL,
   event  TEXT NOT NULL,
-  PRIMARY KEY (reason, minute, number)
+  PRIMARY KEY (minute, reason, number)
 ) STRICT, WITHOUT ROWID;
 
 -- Every trust document that was ever in force; the highest version is.

@@ -1,0 +1,43 @@
+"""Deeds as rows of `audit_event`."""
+
+from operator import attrgetter
+
+import msgspec
+
+from watchword.audit.event import AuditEvent
+from watchword.storage.database import Append, Intent, Statement, Value
+
+_MAX_TEXT = 1_024
+_COLUMNS = (
+    "time", "type", "outcome", "actor", "client", "subject", "audience", "jti", "parent_jti", "txn", "kid",
+    "reason", "request_id",
+)  # fmt: skip
+_members = attrgetter(*_COLUMNS)
+
+# the names are ours: no value ever stands in the text of a statement
+_APPEND = f"INSERT INTO audit_event (writer, {', '.join(_COLUMNS)})"
+_READ = (
+    f"SELECT sequence, {', '.join(_COLUMNS)} FROM audit_event WHERE sequence > ?1 ORDER BY sequence LIMIT ?2"  # noqa: S608
+)
+
+
+def append(event: AuditEvent, *, writer: str) -> Append:
+    """Return the step that writes an event; every intent that changes something yields one."""
+    return Append(_APPEND, (writer, *map(storable, _members(event))))
+
+
+def events(after: int, limit: int) -> Intent[list[tuple[int, AuditEvent]]]:
+    """Return at most `limit` events with a sequence number above `after`, oldest first."""
+    found = yield Statement(_READ, (after, limit))
+    return [
+        (int(row[0] or 0), msgspec.convert(dict(zip(_COLUMNS, row[1:], strict=True)), AuditEvent))
+        for row in found.rows
+    ]
+
+
+def storable(value: Value) -> Value:
+    """Return text cut to a kibibyte and without lone surrogates, which no database keeps."""
+    if type(value) is not str:
+        return value
+    cut = value if len(value) <= _MAX_TEXT else value[: _MAX_TEXT - 1] + "…"
+    return cut if cut.isascii() else cut.encode("utf-8", "backslashreplace").decode("utf-8")
