@@ -51,6 +51,8 @@ class Watchword:
         timeout: seconds for any one conversation with an issuer.
         environ, folder: where settings are read.
         clock: where the time comes from.
+        transport: how issuers are reached, with a timeout and certificates of its own; tests bring one that
+            needs no network (`watchword.testing`).
 
     Raises:
         ConfigurationError: every mistake at once.
@@ -77,6 +79,7 @@ class Watchword:
         environ: Mapping[str, str] | None = None,
         folder: Path | None = None,
         clock: Clock = SYSTEM_CLOCK,
+        transport: Transport | None = None,
     ) -> None:
         self.settings = settings = ServiceSettings.load(
             os.environ if environ is None else environ,
@@ -96,9 +99,10 @@ class Watchword:
         )
         self._clock = clock
         self._audit = audit
-        transport = Transport(
-            ca_file=settings.ca_file, insecure_http_hosts=settings.insecure_http_hosts, timeout=timeout
-        )
+        if transport is None:
+            transport = Transport(
+                ca_file=settings.ca_file, insecure_http_hosts=settings.insecure_http_hosts, timeout=timeout
+            )
         metadata = settings.issuer.metadata(clock)
         if insecure_shared_secret is not None:
             if settings.trusted_issuers:

@@ -23,9 +23,13 @@ class Reply(NamedTuple):
 
 
 class Peer:
-    """An HTTP server whose answers can be changed while it runs."""
+    """An HTTP server whose answers can be changed while it runs.
 
-    def __init__(self) -> None:
+    Args:
+        otherwise: what it answers on paths without a route.
+    """
+
+    def __init__(self, otherwise: Reply = Reply(404, {})) -> None:  # noqa: B008  # a value
         self.routes: dict[str, Callable[[Mapping[str, str], bytes], Reply]] = {}
         """Path → what it answers to headers (lower case) and body."""
         self.requests: list[tuple[str, Mapping[str, str]]] = []
@@ -46,7 +50,7 @@ class Peer:
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 peer.requests.append((self.path, headers))
                 route = peer.routes.get(urlsplit(self.path).path)
-                status, told, extra = route(headers, body) if route else Reply(404, {})
+                status, told, extra = route(headers, body) if route else otherwise
                 content = told if isinstance(told, bytes) else json.dumps(told).encode()
                 self.send_response(status)
                 for name, value in ({"Content-Type": "application/json"} | dict(extra)).items():
