@@ -36,8 +36,16 @@ def events(after: int, limit: int) -> Intent[list[tuple[int, AuditEvent]]]:
 
 
 def storable(value: Value) -> Value:
-    """Return text cut to a kibibyte and without lone surrogates, which no database keeps."""
-    if type(value) is not str:
-        return value
-    cut = value if len(value) <= _MAX_TEXT else value[: _MAX_TEXT - 1] + "…"
-    return cut if cut.isascii() else cut.encode("utf-8", "backslashreplace").decode("utf-8")
+    """Return any value as it is, but text cut to a kibibyte and without what databases do not keep.
+
+    That is lone surrogates and, in PostgreSQL, NUL: they are written as escapes.
+    """
+    return storable_text(value) if isinstance(value, str) else value
+
+
+def storable_text(text: str) -> str:
+    """Return text likewise."""
+    cut = text if len(text) <= _MAX_TEXT else text[: _MAX_TEXT - 1] + "…"
+    if not cut.isascii():
+        cut = cut.encode("utf-8", "backslashreplace").decode("utf-8")
+    return cut.replace("\0", "\\x00")

@@ -2,9 +2,13 @@
 
 from collections.abc import Sequence
 
+from msgspec import convert
+from msgspec.structs import asdict
+
 from watchword.audit.event import AuditEvent
 from watchword.errors import AlreadyConsumed
 from watchword.grants.stores import AppliedTrust, Consumption, IssuedToken
+from watchword.storage.events import storable
 
 
 class MemoryLedger:
@@ -14,8 +18,7 @@ class MemoryLedger:
         self._events: list[AuditEvent] = []
         self._consumed: dict[tuple[str, str], float] = {}
         self._refusals: dict[str, int] = {}
-        self.expiries: dict[tuple[str, int], int] = {}
-        """Live tokens by `kid` and minute of expiry."""
+        self._expiries: dict[tuple[int, str], int] = {}
 
     async def record(
         self,
@@ -30,9 +33,10 @@ class MemoryLedger:
             raise AlreadyConsumed("a value that works once was used before")
         self._consumed |= {(value.kind, value.id): value.expires for value in consume}
         if issued is not None:
-            key = (issued.kid, int(issued.expires // 60))
-            self.expiries[key] = self.expiries.get(key, 0) + 1
-        self._events.append(event)
+            key = (int(issued.expires // 60), issued.kid)
+            self._expiries[key] = self._expiries.get(key, 0) + 1
+        members = {name: storable(value) for name, value in asdict(event).items()}
+        self._events.append(convert(members, AuditEvent))
 
     async def count_refusal(self, reason: str, *, sample: AuditEvent) -> None:
         """Count a refusal of somebody who proved nothing."""
@@ -46,12 +50,23 @@ class MemoryLedger:
         """Return how often each reason was counted."""
         return dict(sorted(self._refusals.items()))
 
+    async def live_tokens(self, now: float) -> dict[str, int]:
+        """Return how many tokens that have not expired each `kid` has signed; exact to the minute."""
+        live: dict[str, int] = {}
+        for (minute, kid), tokens in sorted(self._expiries.items()):
+            if minute >= now // 60:
+                live[kid] = live.get(kid, 0) + tokens
+        return live
+
     async def forget_expired(self, now: float, *, limit: int = 1_000) -> int:
-        """Forget at most `limit` single-use values whose time is over; return how many."""
-        over = [key for key, expires in self._consumed.items() if expires < now][:limit]
-        for key in over:
+        """Forget what is over, at most `limit` of each kind; `limit` comes back if there may be more."""
+        values = [key for key, expires in self._consumed.items() if expires < now][:limit]
+        for key in values:
             del self._consumed[key]
-        return len(over)
+        minutes = [key for key in self._expiries if key[0] < now // 60][:limit]
+        for minute in minutes:
+            del self._expiries[minute]
+        return max(len(values), len(minutes))
 
 
 class MemoryTrustStore:

@@ -6,7 +6,7 @@ import msgspec
 
 from watchword.audit.event import AuditEvent
 from watchword.storage.database import Intent, Statement
-from watchword.storage.events import storable
+from watchword.storage.events import storable, storable_text
 
 MAX_SAMPLES = 3
 MAX_COUNTERS = 1_000
@@ -46,7 +46,7 @@ class RefusalCounter:
 
     def count(self, reason: str, sample: AuditEvent) -> None:
         """Count one refusal and keep it as a sample if it is among the first of its minute."""
-        counted = self._place(int(sample.time // 60), reason)
+        counted = self._place(int(sample.time // 60), storable_text(reason))
         counted.refusals += 1
         if len(counted.samples) < MAX_SAMPLES:
             counted.samples.append(sample)

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import pytest
 
 from watchword.audit.event import AuditEvent
-from watchword.errors import AlreadyConsumed
+from watchword.errors import AlreadyConsumed, StoreError
 from watchword.grants.stores import AuditReader, Consumption, IssuedToken, Ledger, TrustStore
 
 NOW = 1_790_000_000.0
@@ -30,8 +30,12 @@ class FullLedger(Ledger, AuditReader, Protocol):
         """Return how often each reason was counted."""
         ...
 
+    async def live_tokens(self, now: float) -> dict[str, int]:
+        """Return how many tokens that have not expired each `kid` has signed."""
+        ...
+
     async def forget_expired(self, now: float, *, limit: int = 1_000) -> int:
-        """Forget single-use values whose time is over."""
+        """Forget what is over, at most `limit` of each kind."""
         ...
 
 
@@ -101,10 +105,13 @@ class LedgerContract(ABC):
         async def story() -> None:
             async with self.open(tmp_path) as ledger:
                 await ledger.record(event("a"), consume=[used])
-                with pytest.raises(AlreadyConsumed):
-                    await ledger.record(event("b"), consume=[fresh, used], issued=IssuedToken("k", NOW))
+                for values in ([fresh, used], [used, fresh], [fresh, fresh]):
+                    with pytest.raises(AlreadyConsumed):
+                        await ledger.record(event("b"), consume=values, issued=IssuedToken("k", NOW))
                 assert [e.jti for _, e in await ledger.events()] == ["a"]
+                assert await ledger.live_tokens(NOW) == {}
                 await ledger.record(event("c"), consume=[fresh])
+                assert [e.jti for _, e in await ledger.events()] == ["a", "c"]
 
         asyncio.run(story())
 
@@ -132,15 +139,62 @@ class LedgerContract(ABC):
 
         asyncio.run(story())
 
-    @pytest.mark.threat(201)
-    def test_hostile_text_is_kept_as_one_event_and_harms_nobody(self, tmp_path: Path) -> None:
-        """Line ends, escapes, quotes and lone surrogates are text; what is too long is cut."""
-        hostile = "a'; DROP TABLE audit_event; --\r\n\x1b[31m\u202e\ud800" + "x" * 2_000_000
+    def test_live_tokens_are_counted_by_key_until_their_minute_is_over(self, tmp_path: Path) -> None:
+        """How long a key is still needed is known without a table of tokens."""
+        lives = [("a", 30), ("a", 90), ("a", 90), ("b", 30)]
 
         async def story() -> None:
             async with self.open(tmp_path) as ledger:
-                await asyncio.gather(ledger.record(event(subject=hostile)), ledger.record(event("b")))
-                assert sorted(str(e.jti) for _, e in await ledger.events()) == ["a", "b"]
+                await asyncio.gather(
+                    *(ledger.record(event(), issued=IssuedToken(kid, NOW + life)) for kid, life in lives)
+                )
+                assert await ledger.live_tokens(NOW) == {"a": 3, "b": 1}
+                assert await ledger.live_tokens(NOW + 80) == {"a": 2}
+                await ledger.forget_expired(NOW + 80)
+                assert await ledger.live_tokens(NOW) == {"a": 2}
+
+        asyncio.run(story())
+
+    @pytest.mark.threat(186, 201)
+    def test_hostile_text_is_kept_as_one_event_and_harms_nobody(self, tmp_path: Path) -> None:
+        """Line ends, escapes, quotes, NUL and lone surrogates are text; what is too long is cut."""
+        hostile = "a'; DROP TABLE audit_event; --\r\n\x00\x1b[31m\u202e\ud800?1 :x $1 %s \"" + "x" * 2_000_000
+
+        async def story() -> None:
+            async with self.open(tmp_path) as ledger:
+                await asyncio.gather(
+                    ledger.record(event("a", subject=hostile, request_id=hostile)),
+                    ledger.record(event("b")),
+                    ledger.count_refusal(hostile[:99], sample=event("c", subject=hostile)),
+                )
+                found = [e for _, e in await ledger.events()]
+                assert sorted(str(e.jti) for e in found) == ["a", "b"]
+                text = next(str(e.subject) for e in found if e.jti == "a")
+                assert text.startswith(hostile[:30])
+                assert len(text) < 2_000
+                text.encode()  # can be written down
+                assert sum((await ledger.refusals()).values()) == 1
+
+        asyncio.run(story())
+
+    @pytest.mark.threat(186)
+    def test_an_odd_value_works_once_or_is_refused_and_harms_nobody(self, tmp_path: Path) -> None:
+        """Neither a driver's error nor a neighbour's loss comes of it."""
+        ids = ["", "'", '"', "\x00", "\ud800", "a" * 100_000, "a" * 99_999 + "b", "%", "\u202e", "?1", "null"]
+
+        async def story() -> None:
+            async with self.open(tmp_path) as ledger:
+                for turn in range(2):
+                    outcomes = await asyncio.gather(
+                        *(ledger.record(event(), consume=[Consumption("code", i, NOW + 9)]) for i in ids),
+                        ledger.record(event("neighbour")),
+                        return_exceptions=True,
+                    )
+                    assert outcomes[-1] is None
+                    for outcome in outcomes[:-1]:
+                        assert isinstance(outcome, StoreError) or (turn == 0 and outcome is None)
+                        if turn == 0:
+                            assert not isinstance(outcome, AlreadyConsumed)
 
         asyncio.run(story())
 
@@ -164,7 +218,7 @@ class LedgerContract(ABC):
 
         async def first() -> None:
             async with self.open(tmp_path) as ledger:
-                await ledger.record(event("a"), consume=[once])
+                await ledger.record(event("a"), consume=[once], issued=IssuedToken("k", NOW))
                 await ledger.count_refusal("invalid_client", sample=event())
 
         async def second() -> None:
@@ -176,6 +230,7 @@ class LedgerContract(ABC):
                 assert [e.jti for _, e in found] == ["a", "c"]
                 assert found[1][0] > found[0][0]
                 assert await ledger.refusals() == {"invalid_client": 1}
+                assert await ledger.live_tokens(NOW) == {"k": 1}
 
         asyncio.run(first())
         asyncio.run(second())
