@@ -3,6 +3,7 @@
 import asyncio
 import json
 import math
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import jwt
@@ -446,6 +447,28 @@ def test_a_change_by_another_process_is_seen_within_seconds(clock: SetClock) -> 
     second = there.prepare_key()
     here.reload()
     assert second in here.jwk_set()
+
+
+class Slow(MemoryKeyStore):
+    """A memory store where something happens between reading and handing over."""
+
+    meanwhile: Callable[[], object] | None = None
+
+    def load(self) -> Keyring:
+        keyring, meanwhile = super().load(), self.meanwhile
+        if meanwhile is not None:
+            self.meanwhile = None
+            meanwhile()
+        return keyring
+
+
+def test_a_slow_reader_does_not_take_back_a_change(clock: SetClock) -> None:
+    store = Slow()
+    issuer = Issuer(URL, store, clock=clock)
+    clock.time += RELOAD_SECONDS
+    store.meanwhile = issuer.prepare_key
+    assert len(issuer.jwk_set()) == 2
+    assert len(issuer.keyring.entries) == 2
 
 
 class Fickle(MemoryKeyStore):
