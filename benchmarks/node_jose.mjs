@@ -1,12 +1,12 @@
 // Verifies with npm `jose`: one JSON question per line in, one JSON answer per line out.
 import { createInterface } from 'node:readline'
-import { importJWK, jwtVerify } from 'jose'
+import { createLocalJWKSet, jwtVerify } from 'jose'
 
 const runners = new Map()
 
 async function answer(question) {
   if (question.name) {
-    const key = await importJWK(question.jwk, question.alg)
+    const keys = createLocalJWKSet(question.jwks)
     const options = {
       algorithms: [question.alg],
       issuer: question.issuer,
@@ -14,10 +14,7 @@ async function answer(question) {
       typ: 'at+jwt',
       requiredClaims: ['sub', 'exp', 'iat', 'jti', 'client_id'],
     }
-    const verify = async () => {
-      const { protectedHeader } = await jwtVerify(question.token, key, options)
-      if (protectedHeader.kid !== question.jwk.kid) throw new Error('kid')
-    }
+    const verify = () => jwtVerify(question.token, keys, options)
     await verify()
     runners.set(question.name, verify)
     return { ready: question.name }

@@ -1,4 +1,10 @@
-"""The peers: how each verifies the same token, with the key parsed once and every check that it can do."""
+"""The peers: how each verifies the same token with the same checks.
+
+Everybody holds the issuer's two keys, parsed once, and takes the one that the token's `kid` names, the way
+its documentation does it; then signature, `typ`, `iss`, `aud`, `exp` and the claims that RFC 9068 demands.
+PyJWT takes part twice: reading the header for its `kid` costs it a second parse, so the goal is measured
+against the PyJWT that is handed the right key and only compares the `kid`.
+"""
 
 import json
 import subprocess
@@ -22,6 +28,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from benchmarks.race import Batch
 from watchword.tokens import base64url
 from watchword.tokens.jwk import PublicKey
+from watchword.tokens.jwk_set import JWKSet
 from watchword.tokens.jws import split
 from watchword.tokens.private_key import PrivateKey
 
@@ -66,7 +73,8 @@ def bare_sign(key: PrivateKey, data: bytes) -> Callable[[], object]:
     return lambda: material.sign(data)
 
 
-def pyjwt(key: PublicKey, alg: str) -> Verify:
+def pyjwt(keys: JWKSet, alg: str) -> Verify:
+    key = keys.keys[0]
     material: Any = key.material
 
     def verify(token: str) -> object:
@@ -85,8 +93,27 @@ def pyjwt(key: PublicKey, alg: str) -> Verify:
     return verify
 
 
-def by_joserfc(key: PublicKey, alg: str) -> Verify:
-    theirs = joserfc.jwk.import_key(dict(key.jwk))
+def pyjwt_by_kid(keys: JWKSet, alg: str) -> Verify:
+    materials: dict[str | None, Any] = {key.kid: key.material for key in keys.keys}
+
+    def verify(token: str) -> object:
+        header = jwt.get_unverified_header(token)
+        if header["typ"] != "at+jwt":
+            raise ValueError("typ")
+        return jwt.decode(
+            token,
+            materials[header["kid"]],
+            algorithms=[alg],
+            audience=AUDIENCE,
+            issuer=ISSUER,
+            options={"require": REQUIRED},
+        )
+
+    return verify
+
+
+def by_joserfc(keys: JWKSet, alg: str) -> Verify:
+    theirs: Any = joserfc.jwk.KeySet.import_key_set(keys.to_dict())  # type: ignore[arg-type]
     claims = joserfc.jwt.JWTClaimsRegistry(
         iss={"essential": True, "value": ISSUER},
         aud={"essential": True, "value": AUDIENCE},
@@ -95,16 +122,16 @@ def by_joserfc(key: PublicKey, alg: str) -> Verify:
 
     def verify(token: str) -> object:
         found = joserfc.jwt.decode(token, theirs, algorithms=[alg])
-        if found.header["typ"] != "at+jwt" or found.header["kid"] != key.kid:
-            raise ValueError("typ or kid")
+        if found.header["typ"] != "at+jwt":
+            raise ValueError("typ")
         claims.validate(found.claims)
         return found
 
     return verify
 
 
-def by_authlib(key: PublicKey, alg: str) -> Verify:
-    theirs, tokens = JsonWebKey.import_key(dict(key.jwk)), JsonWebToken([alg])
+def by_authlib(keys: JWKSet, alg: str) -> Verify:
+    theirs, tokens = JsonWebKey.import_key_set(keys.to_dict()), JsonWebToken([alg])
     options = {
         "iss": {"essential": True, "value": ISSUER},
         "aud": {"essential": True, "value": AUDIENCE},
@@ -113,30 +140,30 @@ def by_authlib(key: PublicKey, alg: str) -> Verify:
 
     def verify(token: str) -> object:
         found = tokens.decode(token, theirs, claims_options=options)
-        if found.header["typ"] != "at+jwt" or found.header["kid"] != key.kid:
-            raise ValueError("typ or kid")
+        if found.header["typ"] != "at+jwt":
+            raise ValueError("typ")
         found.validate()
         return found
 
     return verify
 
 
-def by_jwcrypto(key: PublicKey, alg: str) -> Verify:
-    theirs = jwcrypto.jwk.JWK(**key.jwk)
+def by_jwcrypto(keys: JWKSet, alg: str) -> Verify:
+    theirs = jwcrypto.jwk.JWKSet.from_json(json.dumps(keys.to_dict()))
     wanted = {"iss": ISSUER, "aud": AUDIENCE, **dict.fromkeys(("sub", "exp", "iat", "jti", "client_id"))}
 
     def verify(token: str) -> object:
         found = jwcrypto.jwt.JWT(jwt=token, key=theirs, algs=[alg], check_claims=wanted, expected_type="JWS")
-        header = json.loads(found.header)
-        if header["typ"] != "at+jwt" or header["kid"] != key.kid:
-            raise ValueError("typ or kid")
+        if json.loads(found.header)["typ"] != "at+jwt":
+            raise ValueError("typ")
         return json.loads(found.claims)
 
     return verify
 
 
-PEERS: dict[str, Callable[[PublicKey, str], Verify]] = {
+PEERS: dict[str, Callable[[JWKSet, str], Verify]] = {
     "PyJWT": pyjwt,
+    "PyJWT by kid": pyjwt_by_kid,
     "joserfc": by_joserfc,
     "Authlib": by_authlib,
     "jwcrypto": by_jwcrypto,
@@ -163,8 +190,8 @@ class Node:
             raise RuntimeError(answer["error"])
         return answer
 
-    def batch(self, token: str, key: PublicKey, alg: str) -> Batch:
-        self.ask(name=alg, token=token, jwk=dict(key.jwk), alg=alg, issuer=ISSUER, audience=AUDIENCE)
+    def batch(self, token: str, keys: JWKSet, alg: str) -> Batch:
+        self.ask(name=alg, token=token, jwks=keys.to_dict(), alg=alg, issuer=ISSUER, audience=AUDIENCE)
         return lambda n: float(self.ask(run=alg, times=n)["seconds"])
 
 

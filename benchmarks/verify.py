@@ -64,6 +64,7 @@ class Row(NamedTuple):
 
 def verifying(name: str, alg: str, node: Node | None, seconds: float) -> Iterator[Row]:
     issuer = Issuer(ISSUER, MemoryKeyStore(), algorithm=alg)
+    issuer.prepare_key()
     token = issuer.issue(
         "local|john_doe", AUDIENCE, client_id="web", scope={"posts:read", "posts:write"}, session_id="a" * 22
     )
@@ -77,12 +78,12 @@ def verifying(name: str, alg: str, node: Node | None, seconds: float) -> Iterato
     yield Row("P1", "cold verify / bare cryptography", name, alone.ratio("ours", "bare"), took, P1[name])
     runners: dict[str, Batch] = {"ours": ours}
     for peer, make in PEERS.items():
-        theirs = make(key, alg)
+        theirs = make(keys, alg)
         theirs(token)
         _demand_refused(lambda theirs=theirs: theirs(forged), peer)
         runners[peer] = calling(lambda theirs=theirs: theirs(token))
     if node is not None:
-        runners["npm jose"] = node.batch(token, key, alg)
+        runners["npm jose"] = node.batch(token, keys, alg)
     result = race(runners, seconds)
     took = result.median("ours") * 1e6
     for peer in [*PEERS, *(["npm jose"] if node is not None else [])]:
