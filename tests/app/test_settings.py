@@ -36,7 +36,7 @@ def test_the_issuers_url_is_all_that_is_needed(tmp_path):
         keys=f"files:{tmp_path / 'watchword-data' / 'keys'}",
         listen=Address("127.0.0.1", 9000),
     )
-    assert (settings.signing_algorithm, settings.leeway, settings.trust) == ("ES256", 5, None)
+    assert (settings.rotation.algorithm, settings.leeway, settings.trust) == ("ES256", 5, None)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -147,6 +147,13 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
         for line in problems(tmp_path, ISSUER_FILE="gone")
     )
     assert problems(tmp_path, "issuer = ", ISSUER=ISSUER)[0].startswith("watchword.toml: expected TOML")
+
+
+def test_settings_in_which_a_key_would_sign_before_verifiers_have_it_are_refused(tmp_path):
+    (problem,) = problems(tmp_path, ISSUER=ISSUER, KEY_ACTIVE_FOR="30m", KEY_CACHED_FOR="1h")
+    assert problem.startswith("WATCHWORD_KEY_ACTIVE_FOR: expected more than 3900 s, found 1800")
+    rotation = load(tmp_path, ISSUER=ISSUER, KEY_ACTIVE_FOR="90d", CLOCK_SKEW="0").rotation
+    assert (rotation.active_for, rotation.cached_for, rotation.skew) == (90 * 86_400, 3_600, 0)
 
 
 @pytest.mark.parametrize(

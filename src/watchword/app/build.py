@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from watchword.app.config import ServerSettings
 from watchword.app.foreign_keys import ForeignKeys
 from watchword.app.readiness import Readiness
+from watchword.app.rotation import rotate_due, rotate_keys
 from watchword.app.tasks import forget_expired
 from watchword.app.trust_at_start import trust_at_start
 from watchword.authority.build import build as build_authority
@@ -49,7 +50,7 @@ async def opened(settings: ServerSettings, *, clock: Clock = SYSTEM_CLOCK) -> As
         if database.restored:
             logger.warning("the database is older than its folder: somebody put a copy of it back")
         issuer = Issuer(
-            settings.issuer, open_key_store(settings.keys), algorithm=settings.signing_algorithm, clock=clock
+            settings.issuer, open_key_store(settings.keys), algorithm=settings.rotation.algorithm, clock=clock
         )
         store = SqlTrustStore(database, writer=database.writer)
         trust = await trust_at_start(settings.trust, store, issuer=settings.issuer, clock=clock)
@@ -65,11 +66,20 @@ async def opened(settings: ServerSettings, *, clock: Clock = SYSTEM_CLOCK) -> As
             settings.issuer,
             token=TokenEndpoint(authority.tokens),
             introspect=IntrospectEndpoint(authority.introspection),
-            published=Published(issuer, authorization_server_metadata(settings.issuer, GRANTS)),
+            published=Published(
+                issuer,
+                authorization_server_metadata(settings.issuer, GRANTS),
+                keys_max_age=int(settings.rotation.cached_for),
+            ),
             ready=ReadyEndpoint(Readiness(issuer, database, clock).demand, stop_sign),
         )
-        purge = asyncio.create_task(forget_expired(ledger, clock))
-        stack.callback(purge.cancel)
+        # before the first answer, so that a key in reserve is published as early as it can be
+        await rotate_due(issuer, settings.rotation, ledger, clock)
+        for work in (
+            forget_expired(ledger, clock),
+            rotate_keys(issuer, settings.rotation, ledger, clock),
+        ):
+            stack.callback(asyncio.create_task(work).cancel)
         yield Application(routes, stop_sign, clock=clock)
 
 

@@ -1,22 +1,23 @@
 """The settings of a token service, checked; every mistake is told at once."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from watchword.app import setting_values as values
 from watchword.app.setting_source import SettingSource
 from watchword.app.setting_values import Address
 from watchword.authority.build import DEFAULT_LEEWAY
 from watchword.errors import ConfigurationError
+from watchword.keys.rotation import DAY, RotationPolicy
 from watchword.keystores import KEY_STORES
 from watchword.tokens.algorithms import PUBLIC_KEY_ALGORITHMS
 from watchword.tokens.policy import MAX_LEEWAY
-from watchword.tokens.private_key import DEFAULT_ALGORITHM
 
 T = TypeVar("T")
 
+_LONGEST = 3_650 * DAY
 DEFAULT_DATABASE = Path("watchword-data", "watchword.db")
 
 
@@ -28,7 +29,8 @@ class ServerSettings:
     database: Path
     keys: str
     """As `watchword.keystores.open_key_store` reads it."""
-    signing_algorithm: str = DEFAULT_ALGORITHM
+    rotation: RotationPolicy = field(default_factory=RotationPolicy)
+    """How long a signing key lives in each state, and the algorithm of new ones."""
     listen: Address
     trust: Path | None = None
     leeway: float = DEFAULT_LEEWAY
@@ -57,7 +59,7 @@ class ServerSettings:
             )
         listen = _read(source, "LISTEN", values.address)
         leeway = _read(source, "LEEWAY", lambda text: values.duration(text, longest=MAX_LEEWAY))
-        algorithm = _read(source, "SIGNING_ALGORITHM", _algorithm)
+        rotation = _rotation(source)
         database = _database(source)
         keys = _read(source, "KEYS", lambda text: _keys(text, source.folder))
         trust, ca_file = _file(source, "TRUST"), _file(source, "CA_FILE")
@@ -67,7 +69,7 @@ class ServerSettings:
             issuer=issuer,
             database=database,
             keys=keys or f"files:{database.parent / 'keys'}",
-            signing_algorithm=algorithm or DEFAULT_ALGORITHM,
+            rotation=rotation,
             listen=listen or values.default_address(issuer),
             trust=trust,
             leeway=DEFAULT_LEEWAY if leeway is None else leeway,
@@ -85,6 +87,26 @@ def _read(source: SettingSource, name: str, read: Callable[[str], T]) -> T | Non
     except ValueError as error:
         source.wrong(name, str(error))
         return None
+
+
+def _rotation(source: SettingSource) -> RotationPolicy:
+    """Return the policy of key changes; settings in which a key would sign too soon are one more mistake."""
+    algorithm = _read(source, "SIGNING_ALGORITHM", _algorithm)
+    given: dict[str, Any] = {} if algorithm is None else {"algorithm": algorithm}
+    for name, member in (
+        ("KEY_ACTIVE_FOR", "active_for"),
+        ("KEY_CACHED_FOR", "cached_for"),
+        ("CLOCK_SKEW", "skew"),
+    ):
+        seconds = _read(source, name, lambda text: values.duration(text, longest=_LONGEST))
+        if seconds is not None:
+            given[member] = seconds
+    try:
+        return RotationPolicy(**given)
+    except ConfigurationError as error:
+        for problem in error.problems:
+            source.wrong("KEY_ACTIVE_FOR", problem.partition(": ")[2])
+        return RotationPolicy()
 
 
 def _database(source: SettingSource) -> Path:

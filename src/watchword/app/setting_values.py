@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 from watchword.errors import DestinationRefused
 from watchword.fetch import demand_safe, is_loopback, origin_of
 
-_DURATION = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?) ?(s|m)?")
+_DURATION = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?) ?([smhd])?")
+_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})")
 _ISSUER_PATH = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
 
@@ -70,9 +71,9 @@ def default_address(issuer_url: str) -> Address:
 
 
 def duration(text: str, *, longest: float) -> float:
-    """Return seconds: a number, alone or with `s` or `m` behind it, from 0 to `longest`."""
+    """Return seconds: a number, alone or with `s`, `m`, `h` or `d` behind it, from 0 to `longest`."""
     match = _DURATION.fullmatch(text)
-    seconds = float(match[1]) * (60 if match[2] == "m" else 1) if match else -1.0
+    seconds = float(match[1]) * _UNITS[match[2] or "s"] if match else -1.0
     if not 0 <= seconds <= longest:
         raise ValueError(f"expected 0 to {longest:g} seconds, as in 5s, found {shown(text)}")
     return seconds

@@ -62,6 +62,10 @@ class SqlLedger:
         """Return how many tokens that have not expired each `kid` has signed; exact to the minute."""
         return await self._database.read(_live_tokens(now))
 
+    async def live_until(self) -> dict[str, float]:
+        """Return when the last token that each `kid` has signed expires; rounded up to the minute."""
+        return await self._database.read(_live_until())
+
     async def forget_expired(self, now: float, *, limit: int = 1_000) -> int:
         """Forget what is over, at most `limit` rows of each table; `limit` comes back if there is more."""
         return await self._database.run(forget(now, limit))
@@ -112,6 +116,11 @@ class SqlLedger:
         if issued is not None:
             yield Append(_COUNT, (int(issued.expires // 60), issued.kid), _COUNT_ON, amount=1)
         yield append(event, writer=self._writer)
+
+
+def _live_until() -> Intent[dict[str, float]]:
+    found = yield Statement("SELECT kid, MAX(minute) FROM token_expiry GROUP BY kid")
+    return {str(kid): (int(minute or 0) + 1) * 60.0 for kid, minute in found.rows}
 
 
 def _live_tokens(now: float) -> Intent[dict[str, int]]:

@@ -47,13 +47,16 @@ class _Document:
 class Published:
     """The public documents of one issuer; they need neither the database nor anybody's permission."""
 
-    __slots__ = ("_issuer", "_keyring", "_metadata", "_pem", "_set")
+    __slots__ = ("_issuer", "_keyring", "_max_age", "_metadata", "_pem", "_set")
 
-    def __init__(self, issuer: Issuer, metadata: Mapping[str, Any]) -> None:
+    def __init__(
+        self, issuer: Issuer, metadata: Mapping[str, Any], *, keys_max_age: int = KEYS_MAX_AGE
+    ) -> None:
         self._issuer = issuer
+        self._max_age = min(keys_max_age, KEYS_MAX_AGE)
         self._metadata = _Document.of(encode_json(metadata), JSON, METADATA_MAX_AGE)
         self._keyring: Keyring | None = None
-        self._set = _Document.of(b"", _JWK_SET, KEYS_MAX_AGE)
+        self._set = _Document.of(b"", _JWK_SET, self._max_age)
         self._pem: dict[str, _Document] = {}
 
     async def metadata(self, request: Request) -> Answer:
@@ -90,6 +93,6 @@ class Published:
         if keyring is self._keyring:
             return
         keys = self._issuer.jwk_set()
-        self._set = _Document.of(encode_json(keys.to_dict()), _JWK_SET, KEYS_MAX_AGE)
-        self._pem = {key.kid: _Document.of(key.pem(), _PEM, KEYS_MAX_AGE) for key in keys.keys if key.kid}
+        self._set = _Document.of(encode_json(keys.to_dict()), _JWK_SET, self._max_age)
+        self._pem = {key.kid: _Document.of(key.pem(), _PEM, self._max_age) for key in keys.keys if key.kid}
         self._keyring = keyring

@@ -1,0 +1,56 @@
+"""The keys of a running server live their lives by themselves, and each step of it is in the audit."""
+
+import asyncio
+import logging
+
+from watchword.audit.event import AuditEvent
+from watchword.clock import Clock
+from watchword.errors import KeyringError, StoreError
+from watchword.keys.issuer import Issuer
+from watchword.keys.rotation import Activate, Discard, Evidence, Prepare, Remove, RotationPolicy, Step, Wait
+from watchword.storage.ledger import SqlLedger
+
+logger = logging.getLogger("watchword.app")
+
+LOOK_EVERY = 60.0
+_SOONEST = 0.05
+_MAX_STEPS = 8  # more in a row than any keyring needs
+_EVENTS = {
+    Prepare: "key.prepared",
+    Activate: "key.activated",
+    Remove: "key.removed",
+    Discard: "key.discarded",
+}
+
+
+async def rotate_keys(issuer: Issuer, policy: RotationPolicy, ledger: SqlLedger, clock: Clock) -> None:
+    """Do each step of the planner when it is due; never returns."""
+    while True:
+        pause = await rotate_due(issuer, policy, ledger, clock)
+        await asyncio.sleep(pause)
+
+
+async def rotate_due(issuer: Issuer, policy: RotationPolicy, ledger: SqlLedger, clock: Clock) -> float:
+    """Do every step that is due now; return how many seconds to wait before looking again."""
+    try:
+        for _ in range(_MAX_STEPS):
+            step = await _step(issuer, policy, ledger, clock)
+            if isinstance(step, Wait):
+                return min(max(step.until - clock.now(), _SOONEST), LOOK_EVERY)
+    except (KeyringError, StoreError) as error:
+        logger.warning("the keys stay as they are for now: %s", error)
+    return LOOK_EVERY
+
+
+async def _step(issuer: Issuer, policy: RotationPolicy, ledger: SqlLedger, clock: Clock) -> Step:
+    evidence = Evidence(await ledger.live_until())
+    before = {entry.kid for entry in issuer.keyring.entries}
+    # a key is made and files are written: not on the event loop
+    step = await asyncio.to_thread(issuer.rotate, policy, evidence)
+    event = _EVENTS.get(type(step))
+    if event is not None:
+        now = {entry.kid for entry in issuer.keyring.entries}
+        kid = step.kid if isinstance(step, Activate | Remove | Discard) else min(now - before, default=None)
+        logger.info("%s: %s", event, kid)
+        await ledger.record(AuditEvent(type=event, time=clock.now(), actor=issuer.issuer, kid=kid))
+    return step
