@@ -31,12 +31,12 @@ def test_the_metadata_tells_only_what_works(server):
 def test_the_key_set_holds_public_numbers_only(server):
     answer = server.request("GET", JWKS)
     assert answer.headers["content-type"] == "application/jwk-set+json"
-    (key,) = answer.json()["keys"]
-    assert key.keys() == {"kty", "crv", "x", "y", "use", "kid", "alg"}
+    for key in answer.json()["keys"]:
+        assert key.keys() == {"kty", "crv", "x", "y", "use", "kid", "alg"}
 
 
 def test_a_key_can_be_had_as_pem_by_its_name(server):
-    (key,) = server.request("GET", JWKS).json()["keys"]
+    key = server.request("GET", JWKS).json()["keys"][0]  # the one that signs stands first
     named, default = server.request("GET", f"{PEM}?kid={key['kid']}"), server.request("GET", PEM)
     assert named.status == default.status == 200
     assert named.body == default.body
