@@ -158,6 +158,7 @@ def test_an_exchanged_token_is_not_used_beyond_its_parents_life(
     first = run(source.exchange(john, USERS))
     clock.advance(90)
     assert run(source.exchange(john, USERS)) == first
+    settle(source)
     clock.advance(11)
     with pytest.raises(TokenExpired):
         run(source.exchange(john, USERS))
@@ -289,6 +290,18 @@ def test_nothing_is_kept_in_clear_as_a_key_or_printed(source: TokenSource, subje
     entries = source._entries
     assert "johns-very-own-token" not in repr([*entries._young, *entries._old])
     assert "johns-very-own-token" not in repr([*entries._young.values(), *entries._old.values()])
+
+
+@pytest.mark.threat(79, 236)
+def test_a_wall_clock_that_is_set_back_does_not_prolong_the_parents_life(
+    source: TokenSource, server: Any, clock: Any, subject: Subject
+) -> None:
+    server.lifetime = 3600
+    john = subject(lifetime=100)
+    run(source.exchange(john, USERS))
+    clock.wall -= 50
+    clock.ticks += 101
+    assert run(source.exchange(john, USERS)) == "johns-token-for-users-2"
 
 
 def test_wall_clock_jumps_do_not_prolong_a_token(

@@ -219,6 +219,9 @@ BROKEN: dict[str, Callable[[IssuingPeer], Reply]] = {
     "nothing": lambda _: Reply(200, b""),
     "only unusable keys": lambda _: Reply(200, {"keys": [{"kty": "oct", "k": "AAAA", "kid": "x"}]}),
     "not found": lambda _: Reply(404, {}),
+    "an error with somebody's keys": lambda _: Reply(
+        404, {"keys": [dict(PrivateKey.generate().public_jwk())]}
+    ),
     "moved": lambda i: Reply(302, {}, {"Location": i.url + "/elsewhere"}),
     "not modified, unasked": lambda _: Reply(304, b""),
     "half": lambda i: Reply(200, json.dumps(i.issuer.jwk_set().to_dict()).encode()[:-20]),

@@ -241,6 +241,24 @@ def test_a_redirect_within_the_origin_keeps_the_token(
 
 
 @pytest.mark.threat(237)
+def test_the_last_gate_before_the_wire_takes_a_token_off_for_another_origin(
+    posts: Watchword, issuer: IssuingPeer, users: Peer, stranger: Peer
+) -> None:
+    # the libraries keep the header when a redirect goes from http to https on one host: the gate does not
+    async def send() -> None:
+        with posts.acting_for(issuer.token()):
+            gate = posts.client("users")._transport
+        for peer in (users, stranger):
+            request = httpx2.Request("GET", f"{peer.url}/users", headers={"Authorization": "Bearer x"})
+            await (await gate.handle_async_request(request)).aclose()
+        await posts.aclose()
+
+    asyncio.run(send())
+    assert users.requests[-1][1].get("authorization") == "Bearer x"
+    assert stranger.requests[-1][1].get("authorization") is None
+
+
+@pytest.mark.threat(237)
 def test_a_way_back_from_another_origin_does_not_bring_the_token_back(
     posts: Watchword, issuer: IssuingPeer, users: Peer, stranger: Peer
 ) -> None:

@@ -198,10 +198,11 @@ class JWKSClient:
         age = self._age(response)
         # replicas that started together shall not come back together (threat row 74)
         fresh_until = now + age * (1 - secrets.randbelow(100) / 1000)
-        if old is not None and (response.status == 304 or response.body == old.body):
-            return old._replace(fetched=now, fresh_until=fresh_until)
-        if response.status != 200:
+        unchanged = old is not None and response.status == 304 and old.etag is not None
+        if response.status != 200 and not unchanged:
             raise FetchFailed(f"expected status 200 from {url}, found {response.status}")
+        if old is not None and (unchanged or response.body == old.body):
+            return old._replace(fetched=now, fresh_until=fresh_until)
         keys = JWKSet.from_json(response.body)
         for unusable in keys.unusable:
             _log.warning("key %d of %s cannot be used: %s", unusable.index, self.issuer, unusable.reason)
