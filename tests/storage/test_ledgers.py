@@ -33,6 +33,8 @@ class TestSqliteLedger(LedgerContract):
 
 
 class TestMemoryTrustStore(TrustStoreContract):
+    durable = False
+
     @asynccontextmanager
     async def open(self, folder: Path) -> AsyncIterator[tuple[TrustStore, AuditReader]]:
         ledger = MemoryLedger()

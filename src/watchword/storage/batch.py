@@ -1,8 +1,12 @@
 """One batch of intents in one transaction of SQLite: an intent that fails takes nobody with it.
 
-Nearly always all goes well, so it costs nothing to be ready for the other case: no savepoint is set. When
-an intent fails that has written something, the transaction is rolled back and those that succeeded are
-carried out again, from what they asked and were answered, each in a savepoint of its own.
+Nearly always all goes well, so nothing is paid for the other case: at first no savepoint is set. When an
+intent fails that has written something, the transaction begins anew: what the others before it asked is asked
+again, with the same answers, and whoever comes after it gets a savepoint.
+
+The appended rows come last, all together. If the database refuses one of them, each intent is carried out
+again on its own, from what it asked. Whoever would get another answer this time, because it had seen what is
+undone now, is asked to try again.
 """
 
 import sqlite3
@@ -29,45 +33,57 @@ class _Deed:
     def failed(self) -> bool:
         return self.outcome.error is not None
 
-    def first(self, intent: Intent[Any], connection: sqlite3.Connection) -> None:
+    def carry_out(self, intent: Intent[Any], connection: sqlite3.Connection) -> bool:
+        """Drive the intent; return whether it left something that must be undone."""
+
         def ask(statement: Statement) -> Rows:
             rows = execute(statement, connection)
             self.asked.append((statement, rows))
             return rows
 
-        value, self.appended = drive(intent, ask)
+        changes = connection.total_changes
+        try:
+            value, self.appended = drive(intent, ask)
+        except sqlite3.Error as error:
+            _demand_transaction(error, connection)
+            self.outcome = Outcome(error=translated(error))
+            return True
+        except BaseException as error:  # noqa: BLE001  # it is handed to whoever asked, and to nobody else
+            self.outcome = Outcome(error=error)
+            return connection.total_changes != changes
         self.outcome = Outcome(value)
+        return False
 
-    def again(self, connection: sqlite3.Connection) -> None:
+    def ask_again(self, connection: sqlite3.Connection) -> None:
+        for statement, rows in self.asked:
+            if execute(statement, connection) != rows:
+                raise StoreUnavailable("nothing was written: it depended on what a neighbour undid")
+
+    def on_its_own(self, connection: sqlite3.Connection) -> None:
         connection.execute("SAVEPOINT deed")
         try:
-            for statement, rows in self.asked:
-                if execute(statement, connection) != rows:
-                    raise StoreUnavailable("nothing was written: another answer than before")
-            write(self.appended, connection)
+            self.ask_again(connection)
+            if not self.failed:
+                write(self.appended, connection)
         except sqlite3.Error as error:
             _demand_transaction(error, connection)
             self.outcome = Outcome(error=translated(error))
         except StoreError as error:
             self.outcome = Outcome(error=error)
-        if self.failed:
-            connection.execute("ROLLBACK TO deed")
-        connection.execute("RELEASE deed")
+        _close_savepoint(connection, undo=self.failed)
 
 
 def carry_out(intents: Sequence[Intent[Any]], connection: sqlite3.Connection) -> list[Outcome]:
     """Carry out all intents and commit, durably; return how each ended."""
     try:
         connection.execute("BEGIN IMMEDIATE")
-        deeds, clean = _all_at_once(intents, connection)
-        if not clean:
-            connection.execute("ROLLBACK")
-            connection.execute("BEGIN IMMEDIATE")
+        deeds = _statements(intents, connection)
+        if not _appended(deeds, connection):
+            _begin_anew(connection)
             for deed in deeds:
-                if not deed.failed:
-                    deed.again(connection)
+                deed.on_its_own(connection)
         connection.execute("COMMIT")
-    except sqlite3.Error as error:
+    except (sqlite3.Error, StoreError) as error:
         # nothing of this batch is on disk, so nobody may be told that it is
         failed = StoreUnavailable(f"the database cannot be written now: {error}")
         return [Outcome(error=failed)] * len(intents)
@@ -76,37 +92,52 @@ def carry_out(intents: Sequence[Intent[Any]], connection: sqlite3.Connection) ->
     return [deed.outcome for deed in deeds]
 
 
-def _all_at_once(intents: Sequence[Intent[Any]], connection: sqlite3.Connection) -> tuple[list[_Deed], bool]:
-    """Carry out all intents; return also whether nothing is written that must not be committed."""
-    clean = True
-    deeds = []
+def _statements(intents: Sequence[Intent[Any]], connection: sqlite3.Connection) -> list[_Deed]:
+    deeds: list[_Deed] = []
+    careful = False
     for intent in intents:
         deed = _Deed()
+        if careful:
+            connection.execute("SAVEPOINT deed")
+        undo = deed.carry_out(intent, connection)
+        if careful:
+            _close_savepoint(connection, undo=undo)
+        elif undo:
+            careful = True
+            _begin_anew(connection)
+            for earlier in deeds:
+                if not earlier.failed:
+                    earlier.ask_again(connection)
         deeds.append(deed)
-        changes = connection.total_changes
-        try:
-            deed.first(intent, connection)
-        except sqlite3.Error as error:
-            _demand_transaction(error, connection)
-            deed.outcome = Outcome(error=translated(error))
-            clean = False
-        except BaseException as error:  # noqa: BLE001  # it is handed to whoever asked, and to nobody else
-            deed.outcome = Outcome(error=error)
-            clean = clean and connection.total_changes == changes
-    if clean:
-        try:
-            write((row for deed in deeds if not deed.failed for row in deed.appended), connection)
-        except sqlite3.Error as error:
-            _demand_transaction(error, connection)
-            clean = False
-        except StoreCorrupt:
-            clean = False
-    return deeds, clean
+    return deeds
+
+
+def _appended(deeds: Sequence[_Deed], connection: sqlite3.Connection) -> bool:
+    """Write the rows of all; return whether the database took them."""
+    try:
+        write((row for deed in deeds if not deed.failed for row in deed.appended), connection)
+    except sqlite3.Error as error:
+        _demand_transaction(error, connection)
+        return False
+    except StoreCorrupt:
+        return False
+    return True
 
 
 def _demand_transaction(error: sqlite3.Error, connection: sqlite3.Connection) -> None:
     if not connection.in_transaction:
         raise error  # a full disk or a failed write ended the whole transaction, not this intent alone
+
+
+def _close_savepoint(connection: sqlite3.Connection, *, undo: bool) -> None:
+    if undo:
+        connection.execute("ROLLBACK TO deed")
+    connection.execute("RELEASE deed")
+
+
+def _begin_anew(connection: sqlite3.Connection) -> None:
+    connection.execute("ROLLBACK")
+    connection.execute("BEGIN IMMEDIATE")
 
 
 def _roll_back(connection: sqlite3.Connection) -> None:

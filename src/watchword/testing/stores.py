@@ -18,7 +18,7 @@ import pytest
 
 from watchword.audit.event import AuditEvent
 from watchword.errors import AlreadyConsumed, StoreError
-from watchword.grants.stores import AuditReader, Consumption, IssuedToken, Ledger, TrustStore
+from watchword.grants.stores import AppliedTrust, AuditReader, Consumption, IssuedToken, Ledger, TrustStore
 
 NOW = 1_790_000_000.0
 
@@ -239,6 +239,9 @@ class LedgerContract(ABC):
 class TrustStoreContract(ABC):
     """Every promise of `TrustStore`."""
 
+    durable = True
+    """What was applied is there when it is opened again."""
+
     @abstractmethod
     def open(self, folder: Path) -> AbstractAsyncContextManager[tuple[TrustStore, AuditReader]]:
         """Open the trust store that lives in this folder, and its audit; empty the first time."""
@@ -266,3 +269,21 @@ class TrustStoreContract(ABC):
                 assert [e.reason for _, e in await audit.events()] == ["one", "two"]
 
         asyncio.run(story())
+
+    def test_a_document_comes_back_byte_for_byte_after_a_restart(self, tmp_path: Path) -> None:
+        """With the digest of the file that it came from."""
+        document = bytes(range(256)) * 1_000
+
+        async def first() -> None:
+            async with self.open(tmp_path) as (store, _):
+                applied = AuditEvent(type="trust.applied", time=NOW)
+                await store.apply(document, digest="d", source_digest="s", event=applied)
+                assert await store.applied() == AppliedTrust("d", "s", document, NOW)
+
+        async def second() -> None:
+            async with self.open(tmp_path) as (store, _):
+                assert await store.applied() == AppliedTrust("d", "s", document, NOW)
+
+        asyncio.run(first())
+        if self.durable:
+            asyncio.run(second())
