@@ -163,7 +163,22 @@ def test_a_key_file_without_a_private_key_is_a_mistake_that_shows_nothing_of_it(
 
 @pytest.mark.threat(158)
 def test_a_secret_is_not_taken_from_the_environment_itself() -> None:
-    assert load({"WATCHWORD_CLIENT_SECRET": "s3cr3t", "WATCHWORD_CLIENT_KEY": "x"}).client is None
+    told = problems(LEAST | {"WATCHWORD_CLIENT_SECRET": "s3cr3t", "WATCHWORD_CLIENT_KEY": "x"})
+    assert [problem.partition(":")[0] for problem in told] == [
+        "WATCHWORD_CLIENT_KEY",
+        "WATCHWORD_CLIENT_SECRET",
+    ]
+    assert "s3cr3t" not in str(told)
+
+
+def test_a_name_that_was_mistyped_is_told_and_those_of_others_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "watchword.toml").write_text('audienc = "posts"\ndatabase = "x.db"\n')
+    server = {"WATCHWORD_DATABASE": "x", "WATCHWORD_TRUST": "trust.toml", "WATCHWORD_REQUIRE_ALL": "1"}
+    told = problems(LEAST | server | {"WATCHWORD_TRUSTED_ISSUER": "a=https://a.example"}, folder=tmp_path)
+    assert told == (
+        "WATCHWORD_AUDIENC: there is no such setting; WATCHWORD_AUDIENCE is one",
+        "WATCHWORD_TRUSTED_ISSUER: there is no such setting; WATCHWORD_TRUSTED_ISSUERS is one",
+    )
 
 
 def test_an_unknown_argument_is_a_type_error_that_lists_the_known_ones() -> None:

@@ -1,5 +1,6 @@
 """The settings of a service: arguments, then `WATCHWORD_…`, then `watchword.toml`; all mistakes at once."""
 
+import difflib
 import re
 import tomllib
 from collections.abc import Collection, Mapping
@@ -23,6 +24,7 @@ _NAMES = (
     "ISSUER", "TRUSTED_ISSUERS", "AUDIENCE", "CLIENT_ID", "CLIENT_KEY_FILE", "CLIENT_SECRET_FILE", "CA_FILE",
     "INSECURE_HTTP_HOSTS", "JWKS_MAX_AGE", "LEEWAY",
 )  # fmt: skip
+_NEVER_IN_CLEAR = frozenset({"CLIENT_SECRET", "CLIENT_KEY"})
 _URL_PREFIX = "URL_"
 _ALIAS = re.compile(r"[a-z0-9-]+")
 _SECONDS = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)\s*([smh]?)")
@@ -103,6 +105,7 @@ class _Reader:
         if unknown:
             raise TypeError(f"unknown settings: {', '.join(unknown)}; known are {', '.join(sorted(known))}")
         self._read_file()
+        self._judge_names()
         hosts = self._list("INSECURE_HTTP_HOSTS")
         audience = self._list("AUDIENCE")
         if not audience:
@@ -133,6 +136,20 @@ class _Reader:
             self.file = tomllib.loads(path.read_text("utf-8"))
         except (OSError, ValueError) as error:
             self.problems.append(f"{path}: expected TOML: {error}")
+
+    def _judge_names(self) -> None:
+        """Tell what looks like a setting and is none; other names may belong to a server beside it."""
+        known = {name for setting in _NAMES for name in (setting, f"{setting}_FILE")}
+        given = [name.removeprefix(PREFIX) for name in self.environ if name.startswith(PREFIX)]
+        for name in sorted({*given, *(name.upper() for name in self.file)} - known):
+            if name in _NEVER_IN_CLEAR:
+                self._wrong(
+                    name, f"a secret does not stand in settings; name its file in {PREFIX}{name}_FILE"
+                )
+            elif not name.startswith(_URL_PREFIX):
+                close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.85)
+                if close:
+                    self._wrong(name, f"there is no such setting; {PREFIX}{close[0]} is one")
 
     def _value(self, name: str) -> Any:
         """Return the value of a setting, or `None`: from arguments, environment, `…_FILE`, or the file."""
