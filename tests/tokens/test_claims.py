@@ -20,10 +20,14 @@ NOT_TEXT = [None, 7, 1.5, True, ["a"], {"a": 1}, []]
 @pytest.mark.parametrize(
     "iss",
     [
-        "https://id.exampl", "https://id.example.evil", "https://id.example/", "https://ID.example", "HTTPS://id.example",
-        "http://id.example", "https://id.example:443", "https://id.example?", "https://id.example#", "https://id.ex%61mple",
-        "https://id.exаmple", "https://id.example ", " https://id.example", "https://id.example\u0000", "id.example", "i", "",
-        "https://id.example/.", "//id.example", None, 7, ["https://id.example"], {"https://id.example": 1}, True,
+        "https://id.exampl", "https://id.example.evil", "https://id.example/", "https://ID.example",
+        "HTTPS://id.example",
+        "http://id.example", "https://id.example:443", "https://id.example?", "https://id.example#",
+        "https://id.ex%61mple",
+        "https://id.exаmple", "https://id.example ", " https://id.example", "https://id.example\u0000",
+        "id.example", "i", "",
+        "https://id.example/.", "//id.example", None, 7, ["https://id.example"], {"https://id.example": 1},
+        True,
     ],
 )  # fmt: skip
 def test_iss_is_compared_as_exact_text(forge: Any, iss: Any) -> None:
@@ -39,8 +43,10 @@ def test_a_token_without_iss_is_refused(forge: Any) -> None:
 @pytest.mark.parametrize(
     "aud",
     [
-        "user", "userss", "xusers", "Users", "users ", " users", "*", "users,posts", "users posts", "posts users", "us*",
-        "https://users", "users/", "ｕsers", ["posts"], ["posts", "mail"], ["user", "s"], ["users posts"], ["*"],
+        "user", "userss", "xusers", "Users", "users ", " users", "*", "users,posts", "users posts",
+        "posts users", "us*",
+        "https://users", "users/", "ｕsers", ["posts"], ["posts", "mail"], ["user", "s"], ["users posts"],
+        ["*"],
     ],
 )  # fmt: skip
 def test_a_token_for_somebody_else_is_refused(forge: Any, aud: Any) -> None:
@@ -196,7 +202,8 @@ def test_a_name_that_is_empty_or_no_text_is_refused(forge: Any, claim: str, valu
 @pytest.mark.parametrize(
     "scope",
     [
-        ["users:read"], None, 7, {}, True, "a\u0000b", "a\nb", "a\tb", "a  b", " a", "a ", " ", 'a"b', "a\\b", "a\x7f", "ü", "a\r\nb",
+        ["users:read"], None, 7, {}, True, "a\u0000b", "a\nb", "a\tb", "a  b", " a", "a ", " ", 'a"b',
+        "a\\b", "a\x7f", "ü", "a\r\nb",
         "a\u00a0b", "a\u200bb",
     ],
 )  # fmt: skip
@@ -249,8 +256,10 @@ def chain(length: int) -> dict[str, Any]:
 @pytest.mark.threat(50)
 @pytest.mark.parametrize(
     "act",
-    [None, "service|posts", 7, True, [], [{"sub": "a"}], {}, {"sub": ""}, {"sub": 7}, {"act": {"sub": "a"}}, {"sub": "a", "act": "b"},
-     {"sub": "a", "act": {}}, {"sub": "a", "act": None}, {"sub": "a", "act": [{"sub": "b"}]}, {"sub": "a", "iss": 7}],
+    [None, "service|posts", 7, True, [], [{"sub": "a"}], {}, {"sub": ""}, {"sub": 7}, {"act": {"sub": "a"}},
+    {"sub": "a", "act": "b"},
+     {"sub": "a", "act": {}}, {"sub": "a", "act": None}, {"sub": "a", "act": [{"sub": "b"}]}, {"sub": "a",
+     "iss": 7}],
 )  # fmt: skip
 def test_an_act_that_names_nobody_is_refused(forge: Any, act: Any) -> None:
     forge.refused(forge.token(act=act), ClaimInvalid)
@@ -368,7 +377,8 @@ def test_scopes_of_a_foreign_issuer_stand_where_the_policy_says(
 @pytest.mark.parametrize(
     "value",
     [
-        ["read all:admin"], ["a", ""], [""], ["a", 7], [["a"]], ["a\nb"], ["a b"], "a  b", " a", None, 7, {}, {"a": 1}, True, ["ü"],
+        ["read all:admin"], ["a", ""], [""], ["a", 7], [["a"]], ["a\nb"], ["a b"], "a  b", " a", None, 7,
+        {}, {"a": 1}, True, ["ü"],
         [None],
     ],
 )  # fmt: skip

@@ -181,7 +181,8 @@ def test_other_shapes_of_a_token_are_refused(forge: Any) -> None:
     head, payload, signature = token.split(".")
     flattened = json.dumps({"protected": head, "payload": payload, "signature": signature})
     general = json.dumps({"payload": payload, "signatures": [{"protected": head, "signature": signature}]})
-    polyglot = f'{{"  {head}.{payload}.{signature}":"","protected":"{head}","payload":"e30","signature":"{signature}"}}'
+    members = f'"protected":"{head}","payload":"e30","signature":"{signature}"'
+    polyglot = f'{{"  {head}.{payload}.{signature}":"",{members}}}'
     for hostile in (
         flattened,
         general,

@@ -4,8 +4,8 @@ import json
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding
 
 from watchword.errors import AlgorithmNotAllowed, KeyUnusable, TokenError, TokenMalformed, TypeNotAllowed
 from watchword.tokens import base64url, jws
@@ -143,8 +143,10 @@ def test_an_access_token_says_so_in_either_form_and_any_case(forge: Any, typ: st
 @pytest.mark.parametrize(
     "typ",
     [
-        "JWT", "jwt", "JOSE", "at+jwtx", "xat+jwt", "at+jwt ", " at+jwt", "at+jw", "at", "at jwt", "at+jwt\u0000", "at%2Bjwt",
-        "text/at+jwt", "application/application/at+jwt", "application/", "application/jwt", "at+jwt;a=b", "at+sd-jwt",
+        "JWT", "jwt", "JOSE", "at+jwtx", "xat+jwt", "at+jwt ", " at+jwt", "at+jw", "at", "at jwt",
+        "at+jwt\u0000", "at%2Bjwt",
+        "text/at+jwt", "application/application/at+jwt", "application/", "application/jwt", "at+jwt;a=b",
+        "at+sd-jwt",
         "id+jwt", "at+JWT\n", "ａｔ+jwt", "at+\u212awt",
     ],
 )  # fmt: skip

@@ -19,7 +19,7 @@ P = 2**255 - 19
 def small_order_ys() -> set[int]:
     """Compute, not quote: y of all points of edwards25519 whose order divides 8, and non-canonical twins."""
     d = -121665 * pow(121666, -1, P) % P
-    # -x² + y² = 1 + d·x²·y². Order 8 means that the double has y = 0 or x² = -y²: then 2·z = 1 - d·z² for z = y²
+    # -x² + y² = 1 + d·x²·y²; order 8 means that the double has y = 0: then 2·z = 1 - d·z² for z = y²
     ys = {0, 1, P - 1, P, P + 1}
     for root in square_roots(1 + d):
         z = (root - 1) * pow(d, -1, P) % P

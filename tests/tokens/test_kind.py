@@ -84,8 +84,10 @@ def test_another_kind_of_token_is_no_access_token(forge: Any, name: str) -> None
 @pytest.mark.parametrize(
     "marks",
     [
-        {"typ": "Bearer"}, {"typ": "bearer", "nonce": "n"}, {"typ": "DPoP"}, {"typ": "JWT"}, {"token_use": "access"},
-        {"token_type": "access"}, {"type": "access"}, {"type": "anything"}, {"token_type": 7}, {"azp": "posts", "sid": "s"}, {},
+        {"typ": "Bearer"}, {"typ": "bearer", "nonce": "n"}, {"typ": "DPoP"}, {"typ": "JWT"},
+        {"token_use": "access"},
+        {"token_type": "access"}, {"type": "access"}, {"type": "anything"}, {"token_type": 7},
+        {"azp": "posts", "sid": "s"}, {},
     ],
 )  # fmt: skip
 def test_an_access_token_of_another_issuer_is_one(forge: Any, marks: dict[str, Any]) -> None:

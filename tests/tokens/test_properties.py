@@ -23,10 +23,13 @@ plain = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_
 @QUICK
 @given(
     sub=plain,
-    scope=st.frozensets(st.text("!#$%&'()*+,-./:;<=>?@[]^_`{|}~" + string.ascii_letters, min_size=1, max_size=8), max_size=5),
+    scope=st.frozensets(st.text("!#$%&'()*+,-./:;<=>?@[]^_`{|}~" + string.ascii_letters, min_size=1,
+    max_size=8), max_size=5),
     roles=st.lists(plain, max_size=3),
     lifetime=st.one_of(st.integers(1, 10**9), st.floats(0.01, 10**9)),
-    custom=st.recursive(st.one_of(st.none(), st.booleans(), st.integers(-(2**80), 2**80), st.floats(allow_nan=False, allow_infinity=False), plain), lambda x: st.lists(x, max_size=3) | st.dictionaries(plain, x, max_size=3), max_leaves=8),
+    custom=st.recursive(st.one_of(st.none(), st.booleans(), st.integers(-(2**80), 2**80),
+    st.floats(allow_nan=False, allow_infinity=False), plain), lambda x: st.lists(x,
+    max_size=3) | st.dictionaries(plain, x, max_size=3), max_leaves=8),
     alg=st.sampled_from(["ES256", "Ed25519", "RS256"]),
 )  # fmt: skip
 def test_what_was_signed_is_what_is_read(
@@ -119,7 +122,10 @@ def test_whatever_bytes_are_signed_only_token_errors_come_out(forge: Any, raw: b
 
 
 @QUICK
-@given(document=st.one_of(json_values, st.fixed_dictionaries({"keys": st.lists(st.dictionaries(st.sampled_from(["kty", "crv", "x", "y", "n", "e", "kid", "alg", "use", "key_ops", "d"]), json_values | st.sampled_from(["RSA", "EC", "OKP", "P-256", "Ed25519", "AQAB", "sig", "verify"])), max_size=4)})))  # fmt: skip
+@given(document=st.one_of(json_values,
+st.fixed_dictionaries({"keys": st.lists(st.dictionaries(st.sampled_from(["kty", "crv", "x", "y", "n", "e",
+"kid", "alg", "use", "key_ops", "d"]), json_values | st.sampled_from(["RSA", "EC", "OKP", "P-256",
+"Ed25519", "AQAB", "sig", "verify"])), max_size=4)})))  # fmt: skip
 def test_whatever_is_no_key_set_is_refused_or_empty(document: Any) -> None:
     try:
         keys = JWKSet.from_dict(document)

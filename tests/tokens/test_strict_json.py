@@ -18,7 +18,8 @@ def payload(forge: Any, **changes: Any) -> str:
 @pytest.mark.parametrize(
     "twice",
     [
-        '"exp":9999999999', '"exp":1800000300', '"aud":"other"', '"iss":"https://evil.example"', '"sub":"local|1"',
+        '"exp":9999999999', '"exp":1800000300', '"aud":"other"', '"iss":"https://evil.example"',
+        '"sub":"local|1"',
         '"scope":"admin"', '"client_id":"posts"', r'"\u0065xp":9999999999', r'"su\u0062":"local|1"',
         '"nested":{"a":1,"a":2}', '"deep":[[{"b":{"a":1,"a":1}}]]',
     ],
@@ -151,8 +152,10 @@ def test_depth_is_counted_outside_of_texts_only(forge: Any) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "", " ", "[]", '["a"]', '"text"', "1", "1.5", "null", "true", "{", "}", "{}{}", "{} {}", '{"a":1}x', "{'a':1}", '{"a":1,}',
-        '{"a":1}//', '/**/{"a":1}', '{"a":/**/1}', "{a:1}", '{"a"}', "eyJhbGciOiJFUzI1NiJ9.e30.AAAA", '{"a":"\x01"}', '{"a":"\n"}',
+        "", " ", "[]", '["a"]', '"text"', "1", "1.5", "null", "true", "{", "}", "{}{}", "{} {}", '{"a":1}x',
+        "{'a':1}", '{"a":1,}',
+        '{"a":1}//', '/**/{"a":1}', '{"a":/**/1}', "{a:1}", '{"a"}', "eyJhbGciOiJFUzI1NiJ9.e30.AAAA",
+        '{"a":"\x01"}', '{"a":"\n"}',
         '{"a":"\\x41"}', '{"a":"\\u12"}', '{"a":1,,"b":2}', '{1:2}', "\ufeff{}", "{}\x00", "[{}]",
     ],
 )  # fmt: skip

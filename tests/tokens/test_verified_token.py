@@ -97,7 +97,8 @@ def test_no_function_of_tokens_gives_claims_away_unverified() -> None:
             assert not name.startswith(("unverified", "insecure", "unsafe")), name
     public = {n for n in vars(VerifiedToken) if not n.startswith("_")}
     assert public == {
-        "subject", "issuer", "client_id", "audience", "scope", "roles", "actors", "token_id", "story_id", "session_id",
+        "subject", "issuer", "client_id", "audience", "scope", "roles", "actors", "token_id", "story_id",
+        "session_id",
         "issued_at", "expires_at", "claims", "key_id",
     }  # fmt: skip
 
@@ -145,7 +146,8 @@ def test_a_payload_is_not_even_parsed_before_the_signature_held(forge: Any, payl
 @pytest.mark.parametrize(
     "changes",
     [
-        {"aud": "\u202eevil\u0007" + "x" * 3_000}, {"sub": ["x" * 3_000]}, {"iss": "evil" * 500}, {"jti": 7}, {"scope": "ü" * 900},
+        {"aud": "\u202eevil\u0007" + "x" * 3_000}, {"sub": ["x" * 3_000]}, {"iss": "evil" * 500},
+        {"jti": 7}, {"scope": "ü" * 900},
         {"act": {"sub": {"evil": "x"}}}, {"exp": "evil-exp"}, {"roles": ["ok", {"evil": 1}]},
     ],
 )  # fmt: skip

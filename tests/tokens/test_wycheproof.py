@@ -56,11 +56,11 @@ def test_all_424_signatures_of_jws_get_the_strict_verdict(vectors: Path) -> None
     ]
     found = {}
     for case in cases:
-        # a key that does not say which RSA scheme it is for needs a policy that does: allowing both is one refusal
+        # a key that does not say which RSA scheme it is for needs a policy that does
         keys = JWKSet.from_dict(case["keys"])
         undecided = any(len(key.algorithms) > 1 and key.jwk["kty"] == "RSA" for key in keys.keys)
         verdicts = {
-            verdict(lambda p=p: signature_holds(case["token"], keys, p))
+            verdict(lambda t=case["token"], k=keys, p=p: signature_holds(t, k, p))
             for p in (policies[1:] if undecided else policies[:1])
         }
         found[case["id"]] = "accept" if "accept" in verdicts else "reject"
@@ -75,7 +75,7 @@ def test_all_424_signatures_of_jws_get_the_strict_verdict(vectors: Path) -> None
 
 
 def hs256_secret(document: dict[str, Any]) -> bytes:
-    """The one secret of a set, as somebody who configures HS256 would give it; nothing else may be in the set."""
+    """The one secret of a set, as somebody who configures HS256 would give it, alone."""
     (jwk,) = document["keys"]
     if jwk["kty"] != "oct" or jwk.get("alg", "HS256") != "HS256" or jwk.get("use", "sig") != "sig":
         raise KeyRejected("expected one secret for HS256")
