@@ -14,6 +14,8 @@ from pydantic import BaseModel, Field
 
 from watchword import Issuer
 from watchword.fastapi import VerifiedToken, Watchword, issuer_router
+from watchword.keys.rotation import RotationPolicy
+from watchword.keys.rotator import Rotator
 from watchword.keystores import open_key_store
 
 LIFETIME = 300  # seconds
@@ -24,6 +26,13 @@ log = logging.getLogger("users")
 # People come with tokens that we sign; services come with tokens of the token service (WATCHWORD_ISSUER).
 issuer = Issuer(os.environ["WATCHWORD_URL_USERS"], open_key_store(os.environ["WATCHWORD_KEYS"]))
 ww = Watchword()
+
+# Keys change by themselves; the demonstration sets times so short that one can watch.
+TIMES = ("active_for", "cached_for", "skew")
+times = {
+    t: float(os.environ[f"USERS_KEY_{t.upper()}"]) for t in TIMES if f"USERS_KEY_{t.upper()}" in os.environ
+}
+Rotator(issuer, RotationPolicy(**times)).start()
 
 app = FastAPI(title="users-service", lifespan=ww.lifespan)
 app.include_router(issuer_router(issuer))  # /.well-known/jwks.json and /public-key

@@ -111,7 +111,9 @@ def test_a_removed_rule_fails_the_story_by_its_name(
     assert [process["name"] for process in cast["processes"]][1:] == ["users-service", "posts-service"]
     assert steps[1]["held"] is False
     assert "no rule of users lets posts call it" in steps[1]["verdict"]
-    assert steps[4]["held"] is True
+    assert [step["held"] for step in steps if step["title"].startswith("Refused: a request without")] == [
+        True
+    ]
     assert 0 < end["failed"] < end["steps"] == len(steps)
 
 

@@ -174,7 +174,8 @@ def test_every_declared_error_has_an_answer() -> None:
         if not issubclass(cls, WatchwordError):
             continue
         keywords = {"error": "x", "callee": "y"} if cls is ExchangeDenied else {}
-        status, headers, problem = answer(cls("x", **keywords))
+        arguments = (400, "x") if cls is errors.RequestRefused else ("x",)
+        status, headers, problem = answer(cls(*arguments, **keywords))
         assert 400 <= status <= 504
         assert problem["code"] == cls.code
         assert ("invalid_token" in headers.get("WWW-Authenticate", "")) == issubclass(cls, errors.TokenError)

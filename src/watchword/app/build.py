@@ -56,7 +56,9 @@ async def opened(settings: ServerSettings, *, clock: Clock = SYSTEM_CLOCK) -> As
         trust = await trust_at_start(settings.trust, store, issuer=settings.issuer, clock=clock)
         ledger = SqlLedger(database, writer=database.writer)
         stack.push_async_callback(ledger.aclose)
-        foreign_keys = ForeignKeys(Transport(ca_file=settings.ca_file), clock=clock)
+        foreign_keys = ForeignKeys(
+            Transport(ca_file=settings.ca_file), max_age=settings.jwks_max_age, clock=clock
+        )
         stack.callback(foreign_keys.close)
         authority = build_authority(
             issuer, trust, ledger, keys=foreign_keys, clock=clock, leeway=settings.leeway

@@ -36,6 +36,8 @@ class ServerSettings:
     leeway: float = DEFAULT_LEEWAY
     """Seconds."""
     ca_file: Path | None = None
+    jwks_max_age: float | None = None
+    """Seconds for which keys of trusted issuers are kept; `None`: what their headers say, within bounds."""
     warnings: tuple[str, ...] = ()
     """What is strange but does no harm."""
 
@@ -62,6 +64,7 @@ class ServerSettings:
         rotation = _rotation(source)
         database = _database(source)
         keys = _read(source, "KEYS", lambda text: _keys(text, source.folder))
+        jwks_max_age = _read(source, "JWKS_MAX_AGE", lambda text: values.duration(text, longest=_LONGEST))
         trust, ca_file = _file(source, "TRUST"), _file(source, "CA_FILE")
         if issuer is None or source.problems:
             raise ConfigurationError(source.problems)
@@ -74,6 +77,7 @@ class ServerSettings:
             trust=trust,
             leeway=DEFAULT_LEEWAY if leeway is None else leeway,
             ca_file=ca_file,
+            jwks_max_age=jwks_max_age,
             warnings=tuple(source.warnings),
         )
 

@@ -10,10 +10,13 @@ from watchword.tokens.jwk_set import JWKSet
 class ForeignKeys:
     """One key set client per `jwks_uri`; nothing is shared between them."""
 
-    __slots__ = ("_clients", "_clock", "_transport")
+    __slots__ = ("_clients", "_clock", "_max_age", "_transport")
 
-    def __init__(self, transport: Transport, *, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(
+        self, transport: Transport, *, max_age: float | None = None, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
         self._transport = transport
+        self._max_age = max_age
         self._clock = clock
         self._clients: dict[str, JWKSClient] = {}
 
@@ -23,7 +26,9 @@ class ForeignKeys:
         if client is None:
             # the URL is pinned, so metadata is never asked for and its name only serves messages
             metadata = IssuerMetadata(jwks_uri, jwks_uri=jwks_uri)
-            client = self._clients[jwks_uri] = JWKSClient(metadata, self._transport, clock=self._clock)
+            client = self._clients[jwks_uri] = JWKSClient(
+                metadata, self._transport, max_age=self._max_age, clock=self._clock
+            )
         return await client.akeys(kid)
 
     def close(self) -> None:

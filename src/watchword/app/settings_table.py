@@ -26,6 +26,7 @@ SETTINGS = (
     Setting("LISTEN", "127.0.0.1:<port of ISSUER>", "`host:port`; an IPv6 address in brackets"),
     Setting("TRUST", "", "the trust document that is applied at start when it is new"),
     Setting("LEEWAY", "5s", "how far `nbf` and `iat` of a presented token may lie ahead; never `exp`"),
+    Setting("JWKS_MAX_AGE", "what the issuer says", "how long keys of trusted issuers are kept"),
     Setting("CA_FILE", "", "PEM certificates to trust instead of the system's when keys are fetched"),
 )
 
@@ -38,7 +39,6 @@ OF_SERVICES = (
     "CLIENT_KEY_FILE",
     "CLIENT_SECRET_FILE",
     "INSECURE_HTTP_HOSTS",
-    "JWKS_MAX_AGE",
     "TRUSTED_ISSUERS",
 )
 """Settings of the SDK, which may share an environment or a file with the server; `URL_<CALLEE>` too."""

@@ -147,7 +147,8 @@ class JWKSClient:
             newer = self._held
             if newer is not None and newer is not held and kid in newer.keys:
                 return True
-            if now < max(self._unknown_not_before, self._not_before):
+            # a set that is due anyway is asked again whatever was asked before: its age bounds that by itself
+            if now < max(min(self._unknown_not_before, held.fresh_until), self._not_before):
                 return True
             self._unknown_not_before = now + self._cool_down
             return False

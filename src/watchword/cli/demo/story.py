@@ -10,12 +10,13 @@ from watchword.cli.demo.call import Answer, call, unverified_parts
 from watchword.cli.demo.exchange import exchange_form
 from watchword.cli.demo.records import Records
 from watchword.cli.demo.screen import Screen, actors
-from watchword.cli.demo.world import World
+from watchword.cli.demo.world import KEY_ACTIVE_FOR, KEY_CACHED_FOR, World
 from watchword.clock import SYSTEM_CLOCK
 from watchword.tokens.private_key import PrivateKey
 
 READER = ("john_doe", "a-quiet-harbour-at-dawn")
 EDITOR = ("jane_doe", "seven-lamps-on-the-pier")
+MOST_READS = 20_000
 PATIENCE = 10.0
 """Seconds within which a service must say that another one is down."""
 
@@ -60,6 +61,7 @@ class Story:
         yield "John reads posts; posts-service asks users-service for the authors, on his behalf", self._read
         yield "One batch call and one exchange, however long the page is", self._one_exchange
         yield "A role decides: John may not see drafts, an editor may", self._drafts
+        yield "Keys change: both issuers sign with new ones while John goes on reading", self._key_change
         yield "Refused: a request without a token", self._no_token
         yield "Refused: a token that has expired", self._expired
         yield "Refused: a token that was tampered with", self._tampered
@@ -125,6 +127,36 @@ class Story:
         for draft in drafts:
             self.screen.say(f"Jane sees: {draft['title']} - {draft['author']['name']}")
         return f"403 for John, {len(drafts)} drafts for Jane, who is an editor"
+
+    def _key_change(self) -> str:
+        self.screen.say(
+            f"Here a key signs for {KEY_ACTIVE_FOR} s and is published {KEY_CACHED_FOR} s before it does;"
+            " in real life 30 days and an hour."
+        )
+        before = self._signing_keys()
+        reads = sign_ins = 0
+        after = before
+        while after[0] == before[0] or after[1] == before[1]:
+            hold(reads < MOST_READS, f"no key changed in {reads} reads")
+            self._ok(self._posts("/posts?size=1", self.john))
+            token = self._token_of(READER)
+            self._ok(self._posts("/posts?size=1", token))
+            reads, sign_ins = reads + 2, sign_ins + 1
+            after = self._signing_keys()
+        for issuer, old, new in zip(("the token service", "users-service"), before, after, strict=True):
+            self.screen.say(f"{issuer} signed with {old[:8]}…, now with {new[:8]}…")
+        self._ok(self._posts("/posts?size=1", self.john))
+        return (
+            f"{reads + 1} reads and {sign_ins} sign-ins, none refused; John's old token is as good as before"
+        )
+
+    def _signing_keys(self) -> tuple[str, str]:
+        """Return the `kid`s by which the token service and users-service sign now: each names it first."""
+        kids = [
+            str(self._ok(call("GET", f"{url}/.well-known/jwks.json"))["keys"][0]["kid"])
+            for url in (self.world.issuer, self.world.users_url)
+        ]
+        return kids[0], kids[1]
 
     # --- what is refused ---------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Self
 
 from watchword.cli.demo.process import DemoFailed, Process, demand_free, free_ports, uninterrupted
@@ -16,6 +16,9 @@ from watchword.tokens import strict_json
 from watchword.tokens.private_key import PrivateKey
 
 HOST = "127.0.0.1"
+KEY_ACTIVE_FOR, KEY_CACHED_FOR = 5, 2
+"""Seconds; in real life 30 days and an hour. Key sets are kept for a second, half of what is allowed."""
+_JWKS_MAX_AGE = "1"
 CLIENTS = ("posts", "reports")
 _ORIGINS = {"users": f"http://{HOST}:5001", "posts": f"http://{HOST}:5002"}
 
@@ -98,6 +101,10 @@ class World:
                 "LISTEN": f"{HOST}:{self.ports.tokens}",
                 "DATABASE": str(self.database),
                 "TRUST": str(self.trust),
+                "KEY_ACTIVE_FOR": str(KEY_ACTIVE_FOR),
+                "KEY_CACHED_FOR": str(KEY_CACHED_FOR),
+                "CLOCK_SKEW": "0",
+                "JWKS_MAX_AGE": _JWKS_MAX_AGE,
             },
         )
         self.users = self._process(
@@ -118,6 +125,12 @@ class World:
                 "AUDIENCE": "users",
                 "URL_USERS": self.users_url,
                 "KEYS": f"files:{self.users_keys}",
+                "JWKS_MAX_AGE": _JWKS_MAX_AGE,
+            },
+            example_settings={
+                "USERS_KEY_ACTIVE_FOR": str(KEY_ACTIVE_FOR),
+                "USERS_KEY_CACHED_FOR": str(KEY_CACHED_FOR),
+                "USERS_KEY_SKEW": "0",
             },
         )
         self.posts = self._process(
@@ -131,6 +144,7 @@ class World:
                 "CLIENT_ID": "posts",
                 "CLIENT_KEY_FILE": str(self.client_key("posts")),
                 "URL_USERS": self.users_url,
+                "JWKS_MAX_AGE": _JWKS_MAX_AGE,
             },
         )
 
@@ -182,14 +196,20 @@ class World:
         self._exit.close()
 
     def _process(
-        self, name: str, arguments: list[str], *, health: str, settings: Mapping[str, str]
+        self,
+        name: str,
+        arguments: list[str],
+        *,
+        health: str,
+        settings: Mapping[str, str],
+        example_settings: Mapping[str, str] = MappingProxyType({}),
     ) -> Process:
         environment = {
             key: value
             for key, value in os.environ.items()
             if not key.startswith(("WATCHWORD_", "FLASK_", "UVICORN_")) and not key.lower().endswith("_proxy")
         }
-        environment |= {f"WATCHWORD_{key}": value for key, value in settings.items()}
+        environment |= {f"WATCHWORD_{key}": value for key, value in settings.items()} | dict(example_settings)
         environment |= {
             "PYTHONPATH": os.pathsep.join(filter(None, [str(self.example), os.environ.get("PYTHONPATH")]))
         }
