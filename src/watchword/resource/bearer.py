@@ -119,10 +119,6 @@ def _classify(error: Exception) -> tuple[int, str, dict[str, str] | None]:
     if isinstance(error, ExchangeDenied):
         # what the caller's own token does not allow is the caller's matter; the rest is between the services
         return 403 if error.error in ("invalid_scope", "invalid_grant") else 502, code, None
-    if isinstance(error, CalleeUnreachable | CalleeFailed):
-        return 502, code, None
-    if isinstance(error, CalleeTimeout):
-        return 504, code, None
     if isinstance(error, OAuthError):
         return error.status, code, None
     return 500, code, None
