@@ -79,11 +79,16 @@ def test_the_first_who_waits_may_be_cancelled_and_the_others_still_arrive() -> N
 
 @pytest.mark.threat(70)
 def test_a_flight_that_is_overdue_is_given_up_and_the_next_one_takes_over() -> None:
-    flights: Flights[str, str] = Flights(timeout=0.0, workers=Workers(2))
+    flights: Flights[str, str] = Flights(timeout=GUARD, workers=Workers(2))
     stuck, second = Job(), Job()
     second.land.set()
+    flight = flights.join("key", stuck)
+    assert flight is not None
+    flight.deadline = float("-inf")
     with pytest.raises(FetchFailed, match="deadline"):
-        run(flow(flights, stuck))
+        flight.wait()
+    with pytest.raises(FetchFailed, match="deadline"):
+        asyncio.run(flight.wait_async())
     assert run(flow(flights, second)) == "landed"
     stuck.land.set()
 
