@@ -3,15 +3,16 @@
 import ipaddress
 import re
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
-from watchword.errors import DestinationRefused
-from watchword.fetch import demand_safe, is_loopback, origin_of
+from watchword.fetch import is_loopback, origin_of
+from watchword.keys.issuer_url import issuer_url as issuer
+from watchword.keys.issuer_url import shown
+
+__all__ = ["Address", "address", "default_address", "duration", "issuer", "shown"]
 
 _DURATION = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?) ?([smhd])?")
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})")
-_ISSUER_PATH = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
 
 
 class Address(NamedTuple):
@@ -24,26 +25,6 @@ class Address(NamedTuple):
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-def issuer(text: str) -> str:
-    """Return an issuer URL: https, or http on loopback; no slash at its end, no query, no fragment."""
-    try:
-        origin = origin_of(text)
-    except DestinationRefused as error:
-        raise ValueError(f"{error}, found {shown(text)}") from None
-    if text.endswith("/"):
-        raise ValueError(f"expected no slash at the end, found {shown(text)}")
-    try:
-        demand_safe(origin)
-    except DestinationRefused:
-        raise ValueError(f"expected https, or http on loopback only, found {shown(text)}") from None
-    parts = urlsplit(text)
-    if parts.query or parts.fragment or "?" in text or "#" in text:
-        raise ValueError(f"expected no query and no fragment, found {shown(text)}")
-    if not _ISSUER_PATH.fullmatch(parts.path):
-        raise ValueError(f"expected a plain path without escapes and dot segments, found {shown(text)}")
-    return text
 
 
 def address(text: str) -> Address:
@@ -77,8 +58,3 @@ def duration(text: str, *, longest: float) -> float:
     if not 0 <= seconds <= longest:
         raise ValueError(f"expected 0 to {longest:g} seconds, as in 5s, found {shown(text)}")
     return seconds
-
-
-def shown(text: str) -> str:
-    """Return text for a message: one line, escaped, cut, without the userinfo of a URL."""
-    return ascii(re.sub(r"(?<=://)[^/@]*@", "…@", text)[:100])

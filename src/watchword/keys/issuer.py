@@ -7,13 +7,14 @@ import msgspec
 
 from watchword.clock import SYSTEM_CLOCK, Clock
 from watchword.errors import (
+    ConfigurationError,
     KeyRejected,
     KeyringError,
     KeyUnknown,
     NoActiveKey,
     SignatureInvalid,
 )
-from watchword.keys.issuer_url import demand_issuer_url
+from watchword.keys.issuer_url import issuer_url
 from watchword.keys.keyring import Keyring, KeyState
 from watchword.keys.live_keyring import RELOAD_SECONDS, LiveKeyring
 from watchword.keys.new_claims import (
@@ -82,8 +83,10 @@ class Issuer:
         algorithm: str = DEFAULT_ALGORITHM,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        demand_issuer_url(issuer)
-        self.issuer = issuer
+        try:
+            self.issuer = issuer_url(issuer)
+        except (TypeError, ValueError) as error:
+            raise ConfigurationError(f"issuer: {error}") from None
         self.algorithm = algorithm
         self._clock = clock
         self._headers: dict[tuple[str, str], bytes] = {}

@@ -1,36 +1,38 @@
 """What an issuer may be called: the exact `iss`, and where its metadata stands (RFC 8414 §2)."""
 
-import ipaddress
+import re
 from urllib.parse import urlsplit
 
-from watchword.errors import ConfigurationError
+from watchword.errors import DestinationRefused
+from watchword.fetch import demand_safe, origin_of
+
+_PATH = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
 
 
-def demand_issuer_url(issuer: str) -> None:
-    """Return if this can be an issuer identifier.
+def issuer_url(text: str) -> str:
+    """Return an issuer URL: https, or http on loopback; no slash at its end, no query, no fragment.
 
     Raises:
-        ConfigurationError: it cannot; the message says what was expected.
+        ValueError: what was expected, and what was found.
     """
-    expected = "issuer: expected the exact iss, an https URL without trailing slash (http on loopback)"
-    if type(issuer) is not str or not issuer.isascii() or not issuer.isprintable() or " " in issuer:
-        raise ConfigurationError(f"{expected}, found something else")
     try:
-        url = urlsplit(issuer)
-        host, _ = url.hostname, url.port
-    except ValueError:
-        raise ConfigurationError(f"{expected}, found {issuer:.100}") from None
-    plain = url.scheme == "http" and host is not None and _is_loopback(host)
-    if not host or not (url.scheme == "https" or plain) or issuer.endswith("/"):
-        raise ConfigurationError(f"{expected}, found {issuer:.100}")
-    if "?" in issuer or "#" in issuer or "@" in url.netloc:
-        raise ConfigurationError("issuer: expected a URL without user, query and fragment (RFC 8414 §2)")
+        origin = origin_of(text)
+    except DestinationRefused as error:
+        raise ValueError(f"{error}, found {shown(text)}") from None
+    if text.endswith("/"):
+        raise ValueError(f"expected no slash at the end, found {shown(text)}")
+    try:
+        demand_safe(origin)
+    except DestinationRefused:
+        raise ValueError(f"expected https, or http on loopback only, found {shown(text)}") from None
+    parts = urlsplit(text)
+    if parts.query or parts.fragment or "?" in text or "#" in text:
+        raise ValueError(f"expected no query and no fragment, found {shown(text)}")
+    if not _PATH.fullmatch(parts.path):
+        raise ValueError(f"expected a plain path without escapes and dot segments, found {shown(text)}")
+    return text
 
 
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+def shown(text: str) -> str:
+    """Return text for a message: one line, escaped, cut, without the userinfo of a URL."""
+    return ascii(re.sub(r"(?<=://)[^/@]*@", "…@", text)[:100])
