@@ -120,7 +120,12 @@ class TestIssuer:
         return forge(kind, self._draft(subject, **options), self._keys.public_pem())
 
     def jwk_set(self) -> dict[str, Any]:
-        """Return its public keys, as a service fetches them (RFC 7517 §5)."""
+        """Return its public keys, for services that do not fetch them by Watchword (RFC 7517 §5).
+
+        Raises:
+            FetchFailed: the issuer is down.
+        """
+        self._demand_up()
         return dict(self._keys.jwk_set().to_dict())
 
     def public_pem(self) -> bytes:
@@ -256,9 +261,12 @@ class TestIssuer:
         if self._keys.algorithm not in issuer.algorithms:
             raise ValueError(f"the service accepts {', '.join(issuer.algorithms)}: TestIssuer(algorithm=…)")
 
-    def _answer(self, request: Request) -> Response:
+    def _demand_up(self) -> None:
         if self._down:
             raise FetchFailed("the issuer in memory is down, as the test wants it")
+
+    def _answer(self, request: Request) -> Response:
+        self._demand_up()
         match request.url.removeprefix(self.url):
             case in_memory.METADATA:
                 return in_memory.metadata(self.url)
