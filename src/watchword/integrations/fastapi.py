@@ -1,22 +1,22 @@
 """FastAPI: a dependency that admits callers, scopes in the OpenAPI document, errors as RFC 6750 answers."""
 
-import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, HTTPException, Request, Response, params
+from fastapi import APIRouter, BackgroundTasks, FastAPI, HTTPException, Request, Response, WebSocket, params
 from fastapi.exception_handlers import http_exception_handler
 from fastapi.requests import HTTPConnection
-from fastapi.security.http import HTTPBase
-from msgspec import json
+from fastapi.security import HTTPBearer
+from starlette.background import BackgroundTask
+from starlette.websockets import WebSocketState
 
-from watchword import service
-from watchword.caller import running_for
-from watchword.errors import KeyUnknown, WatchwordError
-from watchword.integrations.callee import callee_failures
-from watchword.integrations.refusals import refusal_of
-from watchword.resource.authorize import demand, scope_tokens
-from watchword.resource.bearer import Refusal, bearer_token
+from watchword.errors import WatchwordError
+from watchword.integrations.guard import Guard
+from watchword.integrations.guarding import Guarding
+from watchword.integrations.published import Publication, of_issuer
+from watchword.integrations.refusals import close_code
+from watchword.resource.bearer import Refusal
 from watchword.tokens.verified import VerifiedToken
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ class Refused(HTTPException):
         super().__init__(refusal.status, error.public, dict(refusal.headers))
 
 
-class _Bearer(HTTPBase):
-    """The security scheme of the OpenAPI document; it takes every header, `bearer_token` judges them."""
+class _Bearer(HTTPBearer):
+    """The security scheme of the OpenAPI document; it takes every header, a guard judges them."""
 
     async def __call__(self, request: HTTPConnection) -> list[str]:  # type: ignore[override]
         handlers = request.scope.get("starlette.exception_handlers", ({},))[0]
@@ -42,89 +42,108 @@ class _Bearer(HTTPBase):
         return request.headers.getlist("authorization")
 
 
-_BEARER = params.Security(
-    _Bearer(scheme="bearer", scheme_name="watchword", description="RFC 9068 access token")
-)
+_SCHEME = _Bearer(scheme_name="watchword", bearerFormat="JWT", description="RFC 9068 access token")
+_Presented = Annotated[list[str], params.Security(_SCHEME)]
 
 
-class Watchword(service.Watchword):
+class Watchword(Guarding):
     """The `Watchword` object of a FastAPI service; give its `lifespan` to the application."""
 
-    async def token(self, authorization: Annotated[list[str], _BEARER]) -> AsyncIterator[VerifiedToken]:
+    async def token(self, later: BackgroundTasks, authorization: _Presented) -> AsyncIterator[VerifiedToken]:
         """Verify the request's token; the dependency below every `require`, the one to override in tests."""
-        try:
-            text = bearer_token(authorization)
-            token = await self.averify(text)
-            with running_for(text, token), callee_failures(self.settings.urls.values()):
+        async with self._visit(Guard(self), later, authorization) as token:
+            if token is not None:  # for the type checker: this guard is not optional
                 yield token
-        except WatchwordError as error:
-            raise _refused(error) from error
 
-    def require(self, *scopes: str, role: str | None = None) -> Any:
+    async def token_or_none(
+        self, later: BackgroundTasks, authorization: _Presented
+    ) -> AsyncIterator[VerifiedToken | None]:
+        """Verify the token if there is one; the dependency below every `optional`."""
+        async with self._visit(Guard(self, optional=True), later, authorization) as token:
+            yield token
+
+    def require(self, *scopes: str, role: str | None = None, audience: str | None = None) -> Any:
         """Return a dependency: the `VerifiedToken` that holds every scope and whose subject has the role.
 
-        `token: Annotated[VerifiedToken, ww.require("users:read")]`, or in a route's `dependencies`. The
-        request runs on behalf of the caller until its answer is sent. Refusals are 401, 403 and 400 with
-        `WWW-Authenticate` (RFC 6750 §3), 503 without keys; a call to another service that fails and is
-        not caught is 502, 503 or 504.
+        `token: Annotated[VerifiedToken, ww.require("users:read")]`, or in the `dependencies` of a route, a
+        router or the application; HTTP and WebSocket alike. The request runs on behalf of the caller until
+        its answer is sent. Refusals are 401, 403 and 400 with `WWW-Authenticate` (RFC 6750 §3), 503 without
+        keys; a call to another service that fails and is not caught is 502, 503 or 504. `audience` is for a
+        service with several: only tokens for this one are admitted.
         """
-        demanded = scope_tokens(scopes)
+        return self._dependency(self.guard(scopes, role=role, audience=audience), self.token)
 
-        async def admitted(token: Annotated[VerifiedToken, params.Depends(self.token)]) -> VerifiedToken:
-            try:
-                demand(token, demanded, role=role)
-            except WatchwordError as error:
-                raise _refused(error) from error
+    def optional(self, *scopes: str, role: str | None = None, audience: str | None = None) -> Any:
+        """Return a dependency as `require`, `None` without any token; one that is there must be good."""
+        guard = self.guard(scopes, role=role, audience=audience, optional=True)
+        return self._dependency(guard, self.token_or_none)
+
+    def publish_metadata(self, app: FastAPI, resource: str, *scopes: str, max_age: int = 300) -> None:
+        """Publish issuers and scopes of this service, the `resource`; challenges point there (RFC 9728)."""
+        _publish(app.router, self.resource_metadata(resource, scopes, max_age=max_age))
+
+    def _dependency(self, guard: Guard, found: Callable[..., Any]) -> Any:
+        async def admitted(token: Annotated[Any, params.Depends(found)]) -> Any:
+            with self._refusing():
+                guard.demand(token)
             return token
 
-        return params.Security(admitted, scopes=demanded)
+        return params.Security(admitted, scopes=guard.scopes)
+
+    @asynccontextmanager
+    async def _visit(
+        self, guard: Guard, later: BackgroundTasks, authorization: list[str]
+    ) -> AsyncIterator[VerifiedToken | None]:
+        with self._refusing(), ExitStack() as life:
+            visit = await guard.aadmit(authorization)
+            life.enter_context(visit.running())
+            # tasks begin when the answer is sent, and the first of them ends the caller
+            later.tasks.insert(0, BackgroundTask(_end, life))
+            yield visit.token
+
+    @contextmanager
+    def _refusing(self) -> Iterator[None]:
+        try:
+            yield
+        except WatchwordError as error:
+            refusal = self.refusal_of(error)
+            if refusal is None:
+                raise
+            raise Refused(refusal, error) from error
 
 
-def _refused(error: WatchwordError) -> Exception:
-    refusal = refusal_of(error)
-    return error if refusal is None else Refused(refusal, error)
+async def _end(life: ExitStack) -> None:
+    life.close()
 
 
-async def _answer(_: Request, error: Exception) -> Response:
+async def _answer(connection: Request | WebSocket, error: Exception) -> Response | None:
     if not isinstance(error, Refused):
         raise error
     status, headers, body = error.refusal
+    if isinstance(connection, WebSocket):
+        state, extensions = connection.application_state, connection.scope.get("extensions") or {}
+        if state is not WebSocketState.CONNECTING or "websocket.http.response" not in extensions:
+            if state is not WebSocketState.DISCONNECTED:
+                await connection.close(close_code(error.refusal))
+            return None
     return Response(body, status, dict(headers))
 
 
 def issuer_router(issuer: "Issuer", *, max_age: int = 300) -> APIRouter:
     """Return the routes of a service that signs its own tokens: JWK Set, metadata, and `/public-key` as PEM.
 
-    Args:
-        issuer: whose keys are published.
-        max_age: seconds for which answers may be cached; a prepared key waits at least as long.
+    They stay open where `dependencies` guard the rest. Answers may be cached for `max_age` seconds; a
+    prepared key waits at least as long.
     """
     routes = APIRouter()
-
-    def published(request: Request, content: bytes, content_type: str) -> Response:
-        etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
-        headers = {"ETag": etag, "Cache-Control": f"public, max-age={max_age}"}
-        known = request.headers.get("if-none-match", "")
-        if etag in known.split(", ") or known == "*":
-            return Response(status_code=304, headers=headers)
-        return Response(content, media_type=content_type, headers=headers)
-
-    @routes.get("/.well-known/jwks.json")
-    async def jwk_set(request: Request) -> Response:
-        """Return the keys of this issuer (RFC 7517 §5)."""
-        return published(request, json.encode(issuer.jwk_set().to_dict()), "application/jwk-set+json")
-
-    @routes.get("/.well-known/oauth-authorization-server")
-    async def metadata(request: Request) -> Response:
-        """Return where the keys are (RFC 8414)."""
-        return published(request, json.encode(issuer.metadata()), "application/json")
-
-    @routes.get("/public-key")
-    async def public_key(request: Request, kid: str | None = None) -> Response:
-        """Return one key as PEM; the one that signs by default."""
-        try:
-            return published(request, issuer.public_pem(kid), "application/x-pem-file")
-        except KeyUnknown:
-            raise HTTPException(404, "no key has this kid") from None
-
+    for publication in of_issuer(issuer, max_age=max_age):
+        _publish(routes, publication)
     return routes
+
+
+def _publish(routes: APIRouter, publication: Publication) -> None:
+    async def published(request: Request) -> Response:
+        told = publication.answer(request.headers.get("if-none-match"), request.query_params.get("kid"))
+        return Response(told.body, told.status, dict(told.headers))
+
+    routes.add_route(publication.path, published, ["GET"], publication.name, include_in_schema=False)

@@ -1,30 +1,28 @@
-"""Flask: a decorator that admits callers, a caller as long as the request, errors as RFC 6750 answers."""
+"""Flask: guards of views, blueprints and applications, a caller as long as the request, RFC 6750 answers."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import flask
-from werkzeug.wsgi import ClosingIterator
 
-from watchword import service
-from watchword.caller import current, running_for
-from watchword.errors import KeyUnknown, WatchwordError
-from watchword.integrations.callee import callee_failures
-from watchword.integrations.refusals import refusal_of
-from watchword.resource.authorize import demand, scope_tokens
-from watchword.resource.bearer import bearer_token
-from watchword.tokens.verified import VerifiedToken
+from watchword.errors import WatchwordError
+from watchword.integrations.callee import outbound_error
+from watchword.integrations.guard import Guard, Visit
+from watchword.integrations.guarding import Decorating
+from watchword.integrations.published import Publication, of_issuer
+from watchword.integrations.stream import CarriedStream
 
 if TYPE_CHECKING:
     from watchword.keys.issuer import Issuer
 
 P = ParamSpec("P")
 R = TypeVar("R")
-_END = object()
+_LIFE = "watchword.life"
 
 
-class Watchword(service.Watchword):
+class Watchword(Decorating):
     """The `Watchword` object of a Flask service.
 
     Args:
@@ -43,72 +41,100 @@ class Watchword(service.Watchword):
     def init_app(self, app: flask.Flask) -> None:
         """Answer this application's refusals; a handler of its own for a more special error goes first."""
         app.extensions["watchword"] = self
-        app.register_error_handler(WatchwordError, _answer)
+        app.register_error_handler(WatchwordError, self._answer)
+        handle, urls = app.handle_user_exception, self.settings.urls.values()
 
-    def require(self, *scopes: str, role: str | None = None) -> Callable[[Callable[P, R]], Callable[P, R]]:
-        """Return a decorator that admits requests whose token holds every scope, its subject the role.
+        def handle_named(error: Exception) -> Any:
+            known = outbound_error(error, urls)  # before the application's handlers are looked up by kind
+            if known is not None:
+                known.__cause__ = error
+            return handle(known or error)
 
-        The decorator stands below the route's. The view, and an answer that it streams, run on behalf of
-        the caller. Refusals are 401, 403 and 400 with `WWW-Authenticate` (RFC 6750 §3), 503 without keys;
-        a call to another service that fails and is not caught there is 502, 503 or 504.
+        app.handle_user_exception = handle_named  # type: ignore[method-assign, assignment]
+
+    def decorated(self, guard: Guard, endpoint: Callable[P, R]) -> Callable[P, R]:
+        """Return a view that runs for whom the guard admits."""
+
+        @wraps(endpoint)
+        def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+            visit = guard.admit(flask.request.headers.getlist("Authorization"))
+            with visit.running():
+                answer: Any = flask.current_app.ensure_sync(endpoint)(*args, **kwargs)
+            streamed: R = _streaming(answer, visit)
+            return streamed
+
+        return guarded
+
+    def protect(
+        self,
+        app: flask.Flask | flask.Blueprint,
+        *scopes: str,
+        role: str | None = None,
+        audience: str | None = None,
+    ) -> None:
+        """Guard every view of an application or blueprint, as `require` guards one.
+
+        What `publish_metadata` and `issuer_blueprint` publish stays open, and so does the answer that Flask
+        itself gives to `OPTIONS`. An application's unknown paths are refused before they are not found.
         """
-        demanded = scope_tokens(scopes)
+        guard = self.guard(scopes, role=role, audience=audience)
+        key = f"watchword.visit.{id(guard)}"
 
-        def guard(view: Callable[P, R]) -> Callable[P, R]:
-            @wraps(view)
-            def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-                text = bearer_token(flask.request.headers.getlist("Authorization"))
-                token = self.verify(text)
-                demand(token, demanded, role=role)
-                with running_for(text, token), callee_failures(self.settings.urls.values()):
-                    answer = flask.current_app.ensure_sync(view)(*args, **kwargs)
-                streamed: R = _streaming(answer, text, token)
-                return streamed
-
-            return guarded
-
-        return guard
-
-    @property
-    def token(self) -> VerifiedToken:
-        """The verified token of this request.
-
-        Raises:
-            NoCaller: outside of a view that is guarded by `require`.
-        """
-        return current().token
-
-
-def _answer(error: WatchwordError) -> flask.Response:
-    refusal = refusal_of(error)
-    if refusal is None:
-        raise error
-    return flask.Response(refusal.body, refusal.status, list(refusal.headers))
-
-
-def _streaming(answer: Any, text: str, token: VerifiedToken) -> Any:
-    """Return the view's answer, its chunks made on behalf of the caller if they are made later."""
-    if isinstance(answer, Iterator):
-        return _carried(answer, text, token)
-    if isinstance(answer, tuple) and answer and isinstance(answer[0], Iterator):
-        return (_carried(answer[0], text, token), *answer[1:])
-    if isinstance(answer, flask.Response) and answer.is_streamed and not answer.direct_passthrough:
-        answer.response = _carried(iter(answer.response), text, token)
-    return answer
-
-
-def _carried(chunks: Iterator[Any], text: str, token: VerifiedToken) -> ClosingIterator:
-    """Yield the chunks, each made on behalf of the caller; between them there is none, whoever iterates."""
-
-    def steps() -> Iterator[Any]:
-        while True:
-            with running_for(text, token):
-                chunk = next(chunks, _END)
-            if chunk is _END:
+        @app.before_request
+        def admit() -> None:
+            request, rule = flask.request, flask.request.url_rule
+            if rule is not None and (
+                isinstance(flask.current_app.view_functions.get(rule.endpoint), _Open)
+                or (request.method == "OPTIONS" and getattr(rule, "provide_automatic_options", False))
+            ):
                 return
-            yield chunk
+            visit = request.environ[key] = guard.admit(request.headers.getlist("Authorization"))
+            request.environ.setdefault(_LIFE, ExitStack()).enter_context(visit.running())
 
-    return ClosingIterator(steps(), getattr(chunks, "close", None))
+        @app.after_request
+        def carry(answer: flask.Response) -> flask.Response:
+            visit = flask.request.environ.get(key)
+            return answer if visit is None else _streaming(answer, visit)
+
+        @app.teardown_request
+        def end(_: BaseException | None) -> None:
+            flask.request.environ.get(_LIFE, ExitStack()).close()
+
+    def publish_metadata(self, app: flask.Flask, resource: str, *scopes: str, max_age: int = 300) -> None:
+        """Publish which issuers and scopes this service takes (RFC 9728); its challenges point there.
+
+        `resource` is the URL under which clients know it; `scopes` are named beyond those that guards demand.
+        """
+        publication = self.resource_metadata(resource, scopes, max_age=max_age)
+        app.add_url_rule(publication.path, publication.name, _Open(publication))
+
+    def _answer(self, error: WatchwordError) -> flask.Response:
+        refusal = self.refusal_of(error)
+        if refusal is None:
+            raise error
+        return flask.Response(refusal.body, refusal.status, list(refusal.headers))
+
+
+class _Open:
+    """A view that no guard covers: what it publishes is what clients need before they have a token."""
+
+    def __init__(self, publication: Publication) -> None:
+        self._publication = publication
+
+    def __call__(self) -> flask.Response:
+        request = flask.request
+        told = self._publication.answer(request.headers.get("If-None-Match"), request.args.get("kid"))
+        return flask.Response(told.body, told.status, dict(told.headers))
+
+
+def _streaming(answer: Any, visit: Visit) -> Any:
+    """Return the view's answer, its chunks made on behalf of the caller if they are made later."""
+    first = answer[0] if isinstance(answer, tuple) and answer else answer
+    if isinstance(first, Iterator) or (first is not answer and isinstance(first, flask.Response)):
+        answer = flask.current_app.make_response(answer)
+    if isinstance(answer, flask.Response) and answer.is_streamed and not answer.direct_passthrough:
+        answer.response = CarriedStream(answer.response, visit)
+    return answer
 
 
 def issuer_blueprint(issuer: "Issuer", *, max_age: int = 300) -> flask.Blueprint:
@@ -119,27 +145,6 @@ def issuer_blueprint(issuer: "Issuer", *, max_age: int = 300) -> flask.Blueprint
         max_age: seconds for which answers may be cached; a prepared key waits at least as long.
     """
     routes = flask.Blueprint("watchword_issuer", __name__)
-
-    def published(content: bytes, content_type: str) -> flask.Response:
-        answer = flask.Response(content, content_type=content_type)
-        answer.cache_control.public, answer.cache_control.max_age = True, max_age
-        answer.add_etag()
-        answer.make_conditional(flask.request)
-        return answer
-
-    @routes.get("/.well-known/jwks.json")
-    def jwk_set() -> flask.Response:
-        return published(flask.json.dumps(issuer.jwk_set().to_dict()).encode(), "application/jwk-set+json")
-
-    @routes.get("/.well-known/oauth-authorization-server")
-    def metadata() -> flask.Response:
-        return published(flask.json.dumps(issuer.metadata()).encode(), "application/json")
-
-    @routes.get("/public-key")
-    def public_key() -> flask.Response:
-        try:
-            return published(issuer.public_pem(flask.request.args.get("kid")), "application/x-pem-file")
-        except KeyUnknown:
-            flask.abort(404)
-
+    for publication in of_issuer(issuer, max_age=max_age):
+        routes.add_url_rule(publication.path, publication.name, _Open(publication))
     return routes
