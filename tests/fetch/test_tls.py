@@ -40,6 +40,16 @@ def authority(tmp_path: Path) -> tuple[Path, Certify]:
         builder = builder.not_valid_before(NOW - datetime.timedelta(days=30))
         builder = builder.not_valid_after(NOW + datetime.timedelta(days=days))
         builder = builder.add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+        # CPython 3.13 insists on what RFC 5280 demands of certificates
+        identifier = x509.SubjectKeyIdentifier.from_public_key
+        builder = builder.add_extension(identifier(key.public_key()), critical=False)
+        issued_by = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key())
+        builder = builder.add_extension(issued_by, critical=False)
+        unused = "content_commitment key_encipherment data_encipherment key_agreement crl_sign"
+        usage = dict.fromkeys((*unused.split(), "encipher_only", "decipher_only"), False)
+        builder = builder.add_extension(
+            x509.KeyUsage(digital_signature=not ca, key_cert_sign=ca, **usage), critical=True
+        )
         if names:
             builder = builder.add_extension(x509.SubjectAlternativeName(list(names)), critical=False)
         return builder.sign(ca_key, hashes.SHA256())
