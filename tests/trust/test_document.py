@@ -128,6 +128,9 @@ def test_the_digest_is_of_what_a_document_says_not_of_how_it_is_written(read_tex
 def test_the_order_within_a_list_says_nothing_except_for_rules(read_text: ReadText) -> None:
     swapped = WHOLE.replace('["users:read", "users:write"]', '["users:write", "users:read"]')
     assert digest(read_text(WHOLE)) == digest(read_text(swapped))
+    old, new = "1" * 64, "2" * 64
+    changing = [POSTS.replace('["5f', f'["{one}", "{other}"]\n#') for one, other in ((old, new), (new, old))]
+    assert digest(read_text(USERS + changing[0])) == digest(read_text(USERS + changing[1]))
     write = RULE.replace("users:read", "users:write")
     assert digest(read_text(USERS + RULE + write + POSTS)) != digest(read_text(USERS + write + RULE + POSTS))
 

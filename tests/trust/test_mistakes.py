@@ -214,6 +214,14 @@ MISTAKES = {
         USERS + RULE.replace('"person"', '"everyone"') + POSTS,
         'services.users.allow[0].on_behalf_of: expected "person" or "service" or "any", found \'everyone\'',
     ),
+    "a fragment where keys are": (
+        USERS.replace("jwks     = { keys = [] }", 'jwks_uri = "https://users.example/jwks#a"'),
+        "services.users.jwks_uri: expected an https URL (http on loopback only) without user and fragment",
+    ),
+    "an audience with a blank behind it": (
+        USERS.replace('"users"\n', '"users "\n'),
+        "services.users.audience: expected printable characters without blanks around them",
+    ),
     "a condition that holds for all": (
         USERS + RULE + "when_subject_has = []\n" + POSTS,
         "services.users.allow[0].when_subject_has: expected an array of scopes, at least one"
@@ -474,7 +482,8 @@ def test_two_keys_with_one_kid_are_refused(problems: Problems, jwk: dict[str, An
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b"\xff", b'{"keys":1}', b'{"keys":[],"keys":[]}', b" " * 300_000]
+    "content",
+    [b"", b"{", b"[]", b"\xff", b'{"keys":1}', b'{"keys":[],"keys":[]}', b'{"keys":[]}' + b" " * 300_000],
 )
 def test_a_key_file_that_is_no_key_set_is_refused(problems: Problems, tmp_path: Path, content: bytes) -> None:
     (tmp_path / "users.jwks.json").write_bytes(content)
