@@ -93,9 +93,24 @@ class TestPosts(ConformanceSuite):
 """
 
 
-def test_tests_and_suites_run_side_by_side_and_without_network(pytester: pytest.Pytester) -> None:
+def test_tests_and_suites_run_side_by_side_and_without_network(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # what else is installed here takes its time
     pytester.makepyfile(test_service=PROJECT + TRAVEL + SUITE)
-    outcome = pytester.runpytest_subprocess("-q", "-rs", "-n", "2", "-p", "no:cacheprovider", timeout=90)
+    outcome = pytester.runpytest_subprocess(
+        "-q",
+        "-rs",
+        "-p",
+        "xdist.plugin",
+        "-n",
+        "2",
+        "-p",
+        "watchword.testing.plugin",
+        "-p",
+        "no:cacheprovider",
+        timeout=90,
+    )
     checks = len(Forgery) + 12
     outcome.assert_outcomes(passed=15 + checks, skipped=1)
     outcome.stdout.fnmatch_lines(["SKIPPED*called no service at the URL of watchword_callee*"])

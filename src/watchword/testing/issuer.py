@@ -129,7 +129,8 @@ class TestIssuer:
         return dict(self._keys.jwk_set().to_dict())
 
     def public_pem(self) -> bytes:
-        """Return the public key that it signs with now, in PEM."""
+        """Return the public key that it signs with now, in PEM; as `jwk_set`."""
+        self._demand_up()
         return self._keys.public_pem()
 
     def rotate(self) -> None:
