@@ -62,8 +62,9 @@ def key_file(folder: Path) -> Path:
 
 def open_to_all(path: Path) -> None:
     """Let somebody else reach `path`: the folders of pytest are for their owner only."""
-    for folder in [path, *path.parents][:3]:
-        folder.chmod(0o755)
+    for folder in [path, *path.parents]:
+        if not folder.stat().st_mode & stat.S_IXOTH:
+            folder.chmod(0o755)
 
 
 def as_nobody(deed):
