@@ -87,20 +87,22 @@ def test_a_row_that_the_database_refuses_fails_its_own_deed_only(path: Path, tab
 def test_a_database_that_rolls_back_everything_is_unavailable_to_everybody_of_the_batch(path: Path) -> None:
     trigger = (
         "CREATE TRIGGER t BEFORE INSERT ON consumed WHEN NEW.id = 'bad'"
-        " BEGIN SELECT RAISE(ROLLBACK, 'no'); END"
+        " BEGIN SELECT RAISE(ROLLBACK, 'the disk is ill'); END"
     )
 
     async def story() -> None:
         async with opened(path) as (database, ledger):
             await database.run(change(trigger))
-            outcomes = await in_one_batch(
-                database,
-                *(database.run(insert(name)) for name in ("a", "bad", "b")),
-                ledger.record(event("x")),
-            )
-            assert all(isinstance(outcome, StoreUnavailable) for outcome in outcomes)
-            assert await database.read(names()) == []
-            assert await ledger.events() == []
+            for first in ("a", "bad"):
+                outcomes = await in_one_batch(
+                    database,
+                    *(database.run(insert(name)) for name in (first, "bad", "b")),
+                    ledger.record(event("x")),
+                )
+                assert all(isinstance(outcome, StoreUnavailable) for outcome in outcomes)
+                assert all("the disk is ill" in str(outcome) for outcome in outcomes)
+                assert await database.read(names()) == []
+                assert await ledger.events() == []
             await database.run(insert("after"))
             assert await database.read(names()) == ["after"]
 

@@ -42,6 +42,18 @@ def test_an_old_copy_that_was_put_back_is_noticed_once(path: Path, tmp_path: Pat
     assert [e.jti for e in events] == ["a", None, "c"]
 
 
+def test_a_copy_of_the_time_before_another_was_put_back_is_noticed_too(path: Path, tmp_path: Path) -> None:
+    visit(path)
+    shutil.copy(path, tmp_path / "monday.db")
+    for _ in range(3):
+        visit(path)
+    shutil.copy(path, tmp_path / "tuesday.db")
+    shutil.copy(tmp_path / "monday.db", path)
+    assert visit(path)[0]
+    shutil.copy(tmp_path / "tuesday.db", path)
+    assert visit(path)[0]
+
+
 def test_its_sequence_numbers_are_not_taken_for_those_that_it_forgot(path: Path, tmp_path: Path) -> None:
     async def rows() -> list[str]:
         async with opened(path) as (database, _):

@@ -20,7 +20,7 @@ from watchword.storage.statements import drive, execute, translated, write
 
 
 class _Deed:
-    """What one intent asked, what it was answered, and how it ended."""
+    """What one intent asked, what it was answered, and how it ended; who fails appends nothing."""
 
     __slots__ = ("appended", "asked", "outcome")
 
@@ -63,8 +63,7 @@ class _Deed:
         connection.execute("SAVEPOINT deed")
         try:
             self.ask_again(connection)
-            if not self.failed:
-                write(self.appended, connection)
+            write(self.appended, connection)
         except sqlite3.Error as error:
             _demand_transaction(error, connection)
             self.outcome = Outcome(error=translated(error))
@@ -115,7 +114,7 @@ def _statements(intents: Sequence[Intent[Any]], connection: sqlite3.Connection) 
 def _appended(deeds: Sequence[_Deed], connection: sqlite3.Connection) -> bool:
     """Write the rows of all; return whether the database took them."""
     try:
-        write((row for deed in deeds if not deed.failed for row in deed.appended), connection)
+        write((row for deed in deeds for row in deed.appended), connection)
     except sqlite3.Error as error:
         _demand_transaction(error, connection)
         return False

@@ -132,7 +132,7 @@ class GroupCommit:
             while waiting is not None:
                 if waiting.take():
                     batch.append(waiting)
-                if len(batch) == MAX_BATCH:
+                if len(batch) >= MAX_BATCH:
                     return batch, False
                 waiting = self._queue.get_nowait()
         except Empty:
