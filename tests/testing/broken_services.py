@@ -190,6 +190,11 @@ class NeverFetchesAgain(Careful):
             super().fetch()
 
 
+class KnowsOneKey(NeverFetchesAgain):
+    def download(self) -> dict[str, Any]:
+        return {"keys": super().download()["keys"][:1]}
+
+
 class FetchesEachTime(Careful):
     def key(self, header: dict[str, Any]) -> Any:
         self.fetch()
@@ -252,5 +257,5 @@ def suite(service: Callable[[TestIssuer, Any], Send]) -> type[ConformanceSuite]:
     return Suite
 
 
-for broken in (Careful, *Careful.__subclasses__()):
+for broken in (Careful, KnowsOneKey, *Careful.__subclasses__()):
     globals()[f"Test{broken.__name__}"] = suite(broken)

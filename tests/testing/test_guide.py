@@ -54,7 +54,8 @@ class TestGuide(ConformanceSuite):
         Forgery.BOUND: "cnf is not looked at",
         Forgery.DEEP_ACT: "act is not looked at",
         "test_a_missing_scope_is_403": "there are no scopes",
-        "test_a_change_of_the_key_goes_unnoticed": "there is one key, so a new one logs everybody out",
+        "test_a_new_key_that_was_published_in_time_goes_unnoticed": "it knows one key",
+        "test_a_new_key_that_was_just_published_goes_unnoticed": "it knows one key: everybody is logged out",
         "test_keys_that_are_known_are_enough_while_the_issuer_is_down": "the key is fetched each time",
         "test_the_callers_token_goes_no_further": "it is forwarded",
     }

@@ -111,7 +111,7 @@ def test_tests_and_suites_run_side_by_side_and_without_network(
         "no:cacheprovider",
         timeout=90,
     )
-    checks = len(Forgery) + 12
+    checks = len(Forgery) + 13
     outcome.assert_outcomes(passed=15 + checks, skipped=1)
     outcome.stdout.fnmatch_lines(["SKIPPED*called no service at the URL of watchword_callee*"])
 

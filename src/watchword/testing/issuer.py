@@ -54,6 +54,7 @@ class TestIssuer:
         self._keys = Issuer(url, MemoryKeyStore(), algorithm=algorithm, clock=self.clock)
         self._audiences: set[str] = set()
         self._transport = in_memory.InMemoryTransport(self._answer)
+        self._prepared: str | None = None
         self._down = False
         self._undo = ExitStack()
 
@@ -133,9 +134,17 @@ class TestIssuer:
         self._demand_up()
         return self._keys.public_pem()
 
+    def prepare(self) -> None:
+        """Publish a key that the next `rotate` will sign with: the way in which issuers should do it."""
+        self._prepared = self._keys.prepare_key()
+
     def rotate(self) -> None:
-        """Publish a new key and sign with it from now on; the old one is still published."""
-        self._keys.activate_key(self._keys.prepare_key())
+        """Sign with the prepared key, or with one that is published this very moment.
+
+        The old key is still published, and so tokens that it signed are still genuine.
+        """
+        self._keys.activate_key(self._prepared or self._keys.prepare_key())
+        self._prepared = None
 
     @contextmanager
     def down(self) -> Iterator[None]:
