@@ -1,111 +1,13 @@
-"""The tutorial of two services, run as a reader runs it, in both languages' one code."""
+"""The tutorial of two services, run as a reader runs it."""
 
-import os
 import re
-import socket
-import subprocess
-import sys
-import threading
-from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
-import pytest
-
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "tutorial" / "two-services.md"
-BLOCK = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```', re.MULTILINE | re.DOTALL)
-PORT = re.compile(r"\b(9000|5001|5002)\b")
-READY = re.compile(r"running on|listening|ready", re.IGNORECASE)
-GUARD = 60.0
 
 
-class Terminal:
-    """One shell: `export` stays, `&` goes to the background and is ready when it says so."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.said: dict[str, str] = {}
-        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("WATCHWORD_")}
-        self.environment = clean | {"PATH": path, "PYTHONUNBUFFERED": "1"}
-        self.running: list[subprocess.Popen[str]] = []
-
-    def run(self, line: str) -> None:
-        if line.startswith("pip install "):
-            return  # the tests' own environment has it
-        if line.startswith("export "):
-            name, _, value = line.removeprefix("export ").partition("=")
-            self.environment[name] = value
-        elif line.endswith(" &"):
-            self.start(line.removesuffix(" &"))
-        else:
-            ran = subprocess.run(
-                ["bash", "-ec", line],
-                cwd=self.folder,
-                env=self.environment,
-                capture_output=True,
-                text=True,
-                timeout=GUARD,
-                check=False,
-            )
-            self.said[line] = ran.stdout + ran.stderr
-            assert ran.returncode == 0, f"{line}\n{self.said[line]}"
-
-    def start(self, line: str) -> None:
-        process = subprocess.Popen(
-            ["bash", "-c", f"exec env {line}"],
-            cwd=self.folder,
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        self.running.append(process)
-        assert process.stdout is not None
-        said = ""
-        for out in process.stdout:
-            said += out
-            if READY.search(out):
-                threading.Thread(target=self.listen, args=(line, process), daemon=True).start()
-                return
-        pytest.fail(f"{line} ended with {process.wait(GUARD)}\n{said}")
-
-    def listen(self, line: str, process: subprocess.Popen[str]) -> None:
-        assert process.stdout is not None
-        for out in process.stdout:
-            self.said[line] = self.said.get(line, "") + out
-
-    def close(self) -> None:
-        for process in self.running:
-            process.terminate()
-        for process in self.running:
-            process.wait(GUARD)
-
-
-@pytest.fixture
-def terminal(tmp_path: Path) -> Iterator[Terminal]:
-    terminal = Terminal(tmp_path)
-    yield terminal
-    terminal.close()
-
-
-def test_every_block_of_the_page_works_in_order_and_says_what_it_promises(terminal: Terminal) -> None:
-    with ExitStack() as stack:
-        probes = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(3)]
-        free = dict(zip(("9000", "5001", "5002"), (str(p.getsockname()[1]) for p in probes), strict=True))
-    session: dict[str, object] = {}
-    ran = {"file": 0, "sh": 0, "python": 0}
-    for kind, title, text in BLOCK.findall(PAGE.read_text()):
-        here = PORT.sub(lambda port: free[port[1]], text)
-        if title:
-            (terminal.folder / title).write_text(here)
-        elif kind == "sh":
-            for line in here.splitlines():
-                terminal.run(line)
-        else:
-            exec(compile(here, str(PAGE), "exec"), session)
-        ran["file" if title else kind] += 1
-    assert ran == {"file": 3, "sh": 8, "python": 3}
+def test_every_block_of_the_page_works_in_order_and_says_what_it_promises(walk, terminal) -> None:
+    assert walk(PAGE) == {"file": 3, "sh": 8, "python": 3}
 
     said = "\n".join(terminal.said.values())
     assert "posts asks for people|john_doe, actors ('service|posts',)" in said
