@@ -386,3 +386,18 @@ def test_a_blank_inside_one_foreign_scope_does_not_make_two(forge: Any, value: A
     forge.refused(
         forge.token(permissions=value), ClaimInvalid, policy=forge.policy(scope_claim="permissions")
     )
+
+
+@pytest.mark.threat(49)
+@pytest.mark.parametrize("value", [None, 1, ["1"], {}, True])
+def test_an_acr_that_is_no_text_is_refused(forge: Any, value: Any) -> None:
+    forge.refused(forge.token(acr=value), ClaimInvalid)
+
+
+@pytest.mark.threat(56)
+def test_a_missing_claim_and_a_wrong_one_are_told_by_name(forge: Any) -> None:
+    said = "a claim is not as RFC 9068 §2.2 wants it: "
+    missing = forge.refused(forge.token(without=("exp",)), ClaimInvalid)
+    assert str(missing) == f"{said}object missing required field `exp`"
+    wrong = forge.refused(forge.token(jti=7), ClaimInvalid)
+    assert str(wrong) == f"{said}jti: expected `str`, got `int`"

@@ -194,3 +194,11 @@ def test_a_header_that_names_no_key_of_the_set_is_not_remembered(forge: Any) -> 
             forge.verify(token, keys=keys)
     forge.refused(forge.with_header(alg="EdDSA"), KeyUnusable, keys=keys)
     assert not keys.known_headers
+
+
+@pytest.mark.threat(48)
+def test_a_refused_typ_is_told(forge: Any) -> None:
+    assert (
+        str(forge.refused(forge.with_header(typ="JOSE"), TypeNotAllowed))
+        == "expected typ at+jwt, found 'jose'"
+    )

@@ -166,3 +166,31 @@ def test_a_set_knows_its_keys_by_name(forge: Any) -> None:
     with pytest.raises(KeyUnknown) as unknown:
         keys.named("ES512")
     assert unknown.value.kid == "ES512"
+
+
+@pytest.mark.threat(11, 12)
+def test_the_guard_of_these_tests_hears_a_file_and_a_name_look_up(forge: Any) -> None:
+    class Curious(JWKSet):
+        def named(self, kid: str) -> PublicKey:
+            import socket
+
+            try:
+                open(kid).close()
+            except OSError:
+                socket.getaddrinfo("127.0.0.1", 80)
+            return super().named(kid)
+
+    curious = Curious(forge.fresh_set("ES256").keys)
+    with pytest.raises(AssertionError, match=r"reached outside: .*'open'.*'socket.getaddrinfo'"):
+        forge.verify(forge.token(), keys=curious)
+
+
+@pytest.mark.threat(13)
+def test_of_two_keys_that_would_both_fit_none_is_tried(forge: Any) -> None:
+    single = forge.policy(missing_kid="single_key")
+    genuine = forge.keys["ES256"].public
+    other = PrivateKey.generate("ES256").public
+    bare = forge.with_header(without=("kid",))
+    for pair in ([genuine, other], [other, genuine]):
+        forge.refused(bare, KeyUnusable, keys=JWKSet(pair), policy=single)
+    forge.refused(bare, KeyUnusable, keys=JWKSet(()), policy=single)

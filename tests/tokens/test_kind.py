@@ -122,3 +122,47 @@ def test_a_foreign_token_says_at_least_who_for_whom_and_until_when(forge: Any) -
     both = forge.policy(token_types=["JWT", "at+jwt"])
     forge.refused(forge.sign(forge.header(), least), ClaimInvalid, policy=both)
     assert forge.verify(forge.sign(forge.header(typ="JWT"), least), policy=both)
+
+
+@pytest.mark.threat(47)
+def test_every_kind_may_be_listed_and_none_may_not(forge: Any) -> None:
+    assert forge.policy(token_kinds=TOKEN_KINDS).token_kinds == TOKEN_KINDS
+    with pytest.raises(ConfigurationError, match="token_kinds"):
+        forge.policy(token_types=["JWT"], token_kinds=[])
+
+
+@pytest.mark.threat(47)
+@pytest.mark.parametrize(
+    ("typ", "kind"),
+    [
+        ("at+jwt", "access_token"),
+        ("logout+jwt", "logout_token"),
+        ("secevent+jwt", "security_event"),
+        ("dpop+jwt", "dpop_proof"),
+        ("client-authentication+jwt", "client_assertion"),
+        ("oauth-authz-req+jwt", "request_object"),
+        ("token-introspection+jwt", "introspection_response"),
+    ],
+)
+def test_a_type_that_names_the_kind_needs_no_claim_for_it(forge: Any, typ: str, kind: str) -> None:
+    assert kind_of(typ, forge.claims()) == kind
+    assert kind_of(typ, forge.claims(nonce="n")) == kind
+
+
+@pytest.mark.threat(47)
+@pytest.mark.parametrize(
+    "named",
+    [
+        {"typ": "Bearer"},
+        {"token_use": "access"},
+        {"token_type": "access"},
+        {"type": "access"},
+        {"typ": "DPoP"},
+    ],
+)
+def test_a_token_that_names_itself_may_carry_marks_of_a_sign_in(forge: Any, named: dict[str, str]) -> None:
+    assert kind_of("jwt", forge.claims(nonce="n", **named)) == "access_token"
+    assert (
+        kind_of("jwt", forge.claims(nonce="n", **named | {"token_type": "Bearer"} | named)) == "access_token"
+    )
+    assert kind_of("jwt", forge.claims(nonce="n", **{"type": "of our own"} | named)) == "access_token"

@@ -223,6 +223,19 @@ def test_a_policy_does_not_change(forge: Any) -> None:
         "change_me",
         "my-secret-key",
         "SuperSecret123",
+        "your-512-bit-secret",
+        "secret-key",
+        "top_secret",
+        "example",
+        "your_secret_key_here",
+        "super-secret-key",
+        "very-secret-key",
+        "a_secret_key",
+        "this is a secret",
+        "my_super_secret_key",
+        "dev-secret",
+        "test_secret",
+        "private_key",
         "jwt_secret",
         "password",
     ],
@@ -259,3 +272,34 @@ def test_a_random_secret_without_any_letter_is_no_sample() -> None:
 
     assert SharedSecret(bytes(range(64)))
     assert SharedSecret(bytes(range(128, 150)) + b"0123456789")
+
+
+@pytest.mark.threat(232)
+def test_a_random_secret_may_hold_the_letters_of_a_sample() -> None:
+    from watchword.tokens.shared_secret import SharedSecret
+
+    assert SharedSecret(b"secret-Xq7Lr2Tz9Wb4Nd6Kf8Hg1Jm3Pv5Yc0")
+
+
+@pytest.mark.threat(4)
+@pytest.mark.parametrize(
+    "disguised",
+    [
+        b'{"keys":          [                ]}',
+        b'{"kty":"oct","k":"AyM1SysPpbyDfgZld3umj1"}',
+        b"\x30\x81\x9f\x30\x0d" + bytes(range(40)),
+        b"\x30\x82\x01\x22\x30" + bytes(range(40)),
+        b"\x30\x76\x30\x10" + bytes(range(40)),
+        b"\x30\x59\x30\x13" + bytes(range(40)),
+        b"\x30\x2a\x30\x05" + bytes(range(40)),
+        b"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI",
+        b"ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNo",
+        b"\xef\xbb\xbf -----BEGIN CERTIFICATE-----1234567890",
+    ],
+)
+def test_a_key_in_disguise_is_no_secret(disguised: bytes) -> None:
+    from watchword.errors import KeyRejected
+    from watchword.tokens.shared_secret import SharedSecret
+
+    with pytest.raises(KeyRejected, match="is no secret"):
+        SharedSecret(disguised)

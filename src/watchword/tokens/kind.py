@@ -70,7 +70,7 @@ def kind_of(typ: str | None, claims: Mapping[str, Any]) -> TokenKind:
         typ: of the header, as `jws.normal_type` returns it; `None` when absent.
         claims: the whole payload.
     """
-    named = _HEADER_TYPES.get(typ) if typ is not None else None
+    named = _HEADER_TYPES.get(typ or "")
     if named is None:
         named = _named_by_claims(claims)
     return _marked(claims) if named is None else named
