@@ -6,13 +6,15 @@ from contextlib import contextmanager
 from typing import Annotated, Any
 
 import pytest
-from fastapi import Depends, FastAPI, HTTPException, Request
+from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, HTTPException, Request, WebSocket
 from fastapi.responses import JSONResponse, StreamingResponse
 from fastapi.testclient import TestClient
+from starlette.testclient import WebSocketDenialResponse
 
 from watchword.caller import current
-from watchword.fastapi import VerifiedToken, Watchword
-from watchword.testing.frameworks import Endpoints, FrameworkBehaviour
+from watchword.fastapi import VerifiedToken, Watchword, issuer_router
+from watchword.testing.asgi_frameworks import AsgiBehaviour
+from watchword.testing.frameworks import RESOURCE, Endpoints
 from watchword.testing.peers import IssuingPeer
 from watchword.testing.serving import serving_asgi
 
@@ -51,6 +53,28 @@ def application(settings: Mapping[str, Any], endpoints: Endpoints, *, plain: boo
 
         return StreamingResponse(chunks())
 
+    @app.get("/optional", dependencies=[ww.optional("posts:read")])
+    async def optional() -> str:
+        return endpoints.who()
+
+    @app.get("/drafts", dependencies=[ww.require("posts:read", audience="drafts")])
+    async def drafts() -> str:
+        return endpoints.who()
+
+    @app.get("/later", dependencies=[reader])
+    async def later(background: BackgroundTasks) -> str:
+        background.add_task(endpoints.note)
+        return endpoints.who()
+
+    @app.websocket("/socket")
+    async def socket(websocket: WebSocket, token: Annotated[VerifiedToken, reader]) -> None:
+        await websocket.accept()
+        async for text in websocket.iter_text():
+            if text == "authors":
+                (await ww.client("users").get("/users", timeout=2)).raise_for_status()
+            await websocket.send_text(endpoints.who())
+
+    ww.publish_metadata(app, RESOURCE)
     if plain:
 
         @app.get("/read")
@@ -90,14 +114,14 @@ def application(settings: Mapping[str, Any], endpoints: Endpoints, *, plain: boo
     return app
 
 
-class TestPlainEndpoints(FrameworkBehaviour):
+class TestPlainEndpoints(AsgiBehaviour):
     @contextmanager
     def serve(self, settings: Mapping[str, Any], endpoints: Endpoints) -> Iterator[str]:
         with serving_asgi(application(settings, endpoints, plain=True)) as url:
             yield url
 
 
-class TestCoroutines(FrameworkBehaviour):
+class TestCoroutines(AsgiBehaviour):
     @contextmanager
     def serve(self, settings: Mapping[str, Any], endpoints: Endpoints) -> Iterator[str]:
         with serving_asgi(application(settings, endpoints, plain=False)) as url:
@@ -237,3 +261,112 @@ def test_a_dependency_of_the_users_own_runs_for_the_caller(ww: Watchword, peer: 
         return name
 
     assert TestClient(app).get("/posts", headers=bearer(peer)).json() == "john_doe"
+
+
+def test_a_whole_router_is_guarded_by_one_line(ww: Watchword, peer: IssuingPeer) -> None:
+    router = APIRouter(prefix="/posts", dependencies=[ww.require("posts:read")])
+
+    @router.get("/{number}")
+    async def post(number: int) -> str:
+        return current().token.subject.id
+
+    @router.websocket("/socket")
+    async def socket(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.send_text(current().token.subject.id)
+        await websocket.close()
+
+    app = FastAPI()
+    app.include_router(router)
+    client = TestClient(app)
+    assert client.get("/posts/1").status_code == 401
+    assert client.get("/posts/1", headers=bearer(peer)).json() == "john_doe"
+    with client.websocket_connect("/posts/socket", headers=bearer(peer)) as session:
+        assert session.receive_text() == "john_doe"
+    with pytest.raises(WebSocketDenialResponse) as refused, client.websocket_connect("/posts/socket"):
+        pass
+    assert refused.value.status_code == 401
+    assert app.openapi()["paths"]["/posts/{number}"]["get"]["security"] == [{"watchword": ["posts:read"]}]
+
+
+def test_a_whole_application_is_guarded_except_for_what_it_publishes(
+    ww: Watchword, peer: IssuingPeer
+) -> None:
+    app = FastAPI(dependencies=[ww.require("posts:read")])
+    app.include_router(issuer_router(peer.issuer))
+    ww.publish_metadata(app, "https://posts.example/api")
+    app.add_api_route("/posts", lambda: None)
+    client = TestClient(app)
+    assert client.get("/posts").status_code == 401
+    assert client.get("/.well-known/jwks.json").status_code == 200
+    assert client.get("/.well-known/oauth-protected-resource/api").json()["scopes_supported"] == [
+        "posts:read"
+    ]
+
+
+@pytest.mark.anyio
+async def test_without_denial_responses_a_socket_is_closed_as_a_policy_violation(ww: Watchword) -> None:
+    app = FastAPI()
+
+    @app.websocket("/socket")
+    async def socket(websocket: WebSocket, token: Annotated[VerifiedToken, ww.require("posts:read")]) -> None:
+        raise AssertionError("nobody comes this far")
+
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        return {"type": "websocket.connect"}
+
+    scope = {"type": "websocket", "path": "/socket", "headers": [], "query_string": b"", "subprotocols": []}
+    await app(scope, receive, send)
+    assert [(message["type"], message["code"]) for message in sent] == [("websocket.close", 1008)]
+
+
+@pytest.mark.threat(239)
+def test_a_background_task_has_no_caller_however_it_was_asked_for(ww: Watchword, peer: IssuingPeer) -> None:
+    app = FastAPI()
+    endpoints = Endpoints()
+
+    def early(background: BackgroundTasks) -> None:
+        background.add_task(endpoints.note)
+
+    @app.get("/early", dependencies=[Depends(early), ww.require("posts:read")])
+    async def asked_before_the_guard() -> str:
+        return endpoints.who()
+
+    @app.get("/stream", dependencies=[ww.optional("posts:read")])
+    async def streaming(background: BackgroundTasks) -> StreamingResponse:
+        background.add_task(endpoints.note)
+        return StreamingResponse(endpoints.who() for _ in range(2))
+
+    @app.get("/bound", dependencies=[ww.require("posts:read")])
+    async def bound(background: BackgroundTasks) -> None:
+        background.add_task(ww.bind(endpoints.note))
+
+    client = TestClient(app)
+    assert client.get("/early", headers=bearer(peer)).json() == "john_doe"
+    assert client.get("/stream", headers=bearer(peer)).text == "john_doejohn_doe"
+    assert client.get("/bound", headers=bearer(peer)).status_code == 200
+    assert [endpoints.noted.get(timeout=5) for _ in range(3)] == ["nobody", "nobody", "john_doe"]
+
+
+def test_services_of_several_names_keep_their_doors_apart(peer: IssuingPeer) -> None:
+    public = Watchword(issuer=peer.url, audience="posts")
+    admin = Watchword(issuer=peer.url, audience="posts-admin")
+    app = FastAPI()
+    app.add_api_route("/posts", lambda: "posts", dependencies=[public.require("posts:read")])
+    app.add_api_route("/admin", lambda: "admin", dependencies=[admin.require("posts:read")])
+    client = TestClient(app)
+    assert client.get("/admin", headers=bearer(peer, audience="posts-admin")).json() == "admin"
+    assert client.get("/admin", headers=bearer(peer)).status_code == 401
+    assert client.get("/posts", headers=bearer(peer, audience="posts-admin")).status_code == 401
+
+
+def test_an_override_that_finds_nobody_does_not_open_what_is_guarded(ww: Watchword) -> None:
+    app = FastAPI()
+    app.add_api_route("/posts", lambda: "posts", dependencies=[ww.require("posts:read")])
+    app.dependency_overrides[ww.token] = lambda: None
+    assert TestClient(app).get("/posts").status_code == 401

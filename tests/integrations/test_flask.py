@@ -1,74 +1,131 @@
 """The Flask adapter: the behaviour that every framework has, and what is Flask's own."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from flask import Flask, Response, stream_with_context
+import requests
+from flask import Blueprint, Flask, Response, jsonify, stream_with_context
 
-from watchword.errors import ExchangeDenied, NoCaller
-from watchword.flask import Watchword
-from watchword.testing.frameworks import Endpoints, FrameworkBehaviour
+from watchword.errors import CalleeUnreachable, ExchangeDenied, NoCaller
+from watchword.flask import Watchword, issuer_blueprint
+from watchword.testing.frameworks import RESOURCE, Endpoints, FrameworkBehaviour
 from watchword.testing.peers import IssuingPeer
 from watchword.testing.serving import serving_wsgi
 
 
-class TestFlask(FrameworkBehaviour):
+def views(auth: Watchword, endpoints: Endpoints) -> dict[str, Callable[[], Any]]:
+    """What the application of the suite answers, by path, without any guard."""
+
+    def read() -> dict[str, Any]:
+        token = auth.token
+        return {
+            "subject": token.subject.id,
+            "scope": sorted(token.scope),
+            "roles": sorted(token.roles),
+            "caller": endpoints.who(),
+        }
+
+    def fail() -> str:
+        endpoints.fail()
+        return "not reached"
+
+    def meet() -> str:
+        endpoints.meet()
+        return endpoints.who()
+
+    def stream() -> Iterator[str]:
+        for _ in range(3):
+            yield endpoints.who()
+
+    def authors() -> Any:
+        answer = auth.session("users").get("/users", timeout=2)
+        answer.raise_for_status()
+        return answer.json()
+
+    return {
+        "/read": read, "/fail": fail, "/meet": meet, "/stream": stream, "/authors": authors,
+        "/edit": lambda: "edited", "/optional": endpoints.who, "/drafts": endpoints.who,
+    }  # fmt: skip
+
+
+def awaited(auth: Watchword, view: Callable[[], Any]) -> Callable[[], Any]:
+    """The same as an async view; calls go through the async client."""
+
+    async def aview() -> Any:
+        await asyncio.sleep(0)
+        if view.__name__ == "authors":
+            answer = await auth.client("users").get("/users", timeout=2)
+            answer.raise_for_status()
+            return answer.json()
+        return view()
+
+    return aview
+
+
+@contextmanager
+def served(app: Flask, auth: Watchword, endpoints: Endpoints) -> Iterator[str]:
+    app.add_url_rule("/open", "open", endpoints.who)
+    auth.publish_metadata(app, RESOURCE)
+    with serving_wsgi(app) as url:
+        yield url
+    auth.close()
+
+
+def decorate(app: Flask, auth: Watchword, paths: Mapping[str, Callable[[], Any]]) -> None:
+    """Guard each view by a decorator."""
+    guards = {
+        "/edit": auth.require("posts:read", role="editor"),
+        "/optional": auth.optional("posts:read"),
+        "/drafts": auth.require("posts:read", audience="drafts"),
+    }
+    for path, view in paths.items():
+        app.add_url_rule(path, path, guards.get(path, auth.require("posts:read"))(view))
+
+
+class TestViews(FrameworkBehaviour):
     @contextmanager
     def serve(self, settings: Mapping[str, Any], endpoints: Endpoints) -> Iterator[str]:
         app = Flask(__name__)
         auth = Watchword(app, **settings)
-
-        @app.get("/open")
-        def anybody() -> str:
-            return endpoints.who()
-
-        @app.get("/read")
-        @auth.require("posts:read")
-        def read() -> dict[str, Any]:
-            token = auth.token
-            return {
-                "subject": token.subject.id,
-                "scope": sorted(token.scope),
-                "roles": sorted(token.roles),
-                "caller": endpoints.who(),
-            }
-
-        @app.get("/edit")
-        @auth.require("posts:read", role="editor")
-        def edit() -> str:
-            return "edited"
-
-        @app.get("/fail")
-        @auth.require("posts:read")
-        def fail() -> str:
-            endpoints.fail()
-            return "not reached"
-
-        @app.get("/meet")
-        @auth.require("posts:read")
-        def meet() -> str:
-            endpoints.meet()
-            return endpoints.who()
-
-        @app.get("/stream")
-        @auth.require("posts:read")
-        def stream() -> Iterator[str]:
-            for _ in range(3):
-                yield endpoints.who()
-
-        @app.get("/authors")
-        @auth.require("posts:read")
-        def authors() -> Any:
-            answer = auth.session("users").get("/users", timeout=2)
-            answer.raise_for_status()
-            return answer.json()
-
-        with serving_wsgi(app) as url:
+        decorate(app, auth, views(auth, endpoints))
+        with served(app, auth, endpoints) as url:
             yield url
-        auth.close()
+
+
+class TestAsyncViews(FrameworkBehaviour):
+    @contextmanager
+    def serve(self, settings: Mapping[str, Any], endpoints: Endpoints) -> Iterator[str]:
+        app = Flask(__name__)
+        auth = Watchword(app, **settings)
+        decorate(app, auth, {path: awaited(auth, view) for path, view in views(auth, endpoints).items()})
+        with served(app, auth, endpoints) as url:
+            yield url
+
+
+class TestBlueprints(FrameworkBehaviour):
+    """Whole blueprints behind one line each; only what is optional is decorated."""
+
+    @contextmanager
+    def serve(self, settings: Mapping[str, Any], endpoints: Endpoints) -> Iterator[str]:
+        app = Flask(__name__)
+        auth = Watchword(app, **settings)
+        paths = views(auth, endpoints)
+        app.add_url_rule("/optional", "optional", auth.optional("posts:read")(paths.pop("/optional")))
+        for name, guard in (("edit", {"role": "editor"}), ("drafts", {"audience": "drafts"})):
+            blueprint = Blueprint(name, __name__)
+            auth.protect(blueprint, "posts:read", **guard)
+            blueprint.add_url_rule(f"/{name}", name, paths.pop(f"/{name}"))
+            app.register_blueprint(blueprint)
+        posts = Blueprint("posts", __name__)
+        for path, view in paths.items():
+            posts.add_url_rule(path, path[1:], view)
+        auth.protect(posts, "posts:read")
+        app.register_blueprint(posts)
+        with served(app, auth, endpoints) as url:
+            yield url
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +147,6 @@ def bearer(peer: IssuingPeer) -> dict[str, str]:
 
 
 def test_an_async_view_runs_for_its_caller(app: Flask, peer: IssuingPeer) -> None:
-    pytest.importorskip("asgiref")
     auth = app.extensions["watchword"]
 
     @app.get("/async")
@@ -197,3 +253,119 @@ def test_an_error_that_is_not_ours_stays_what_it_is(app: Flask, peer: IssuingPee
         raise KeyError("x")
 
     assert app.test_client().get("/broken", headers=bearer(peer)).status_code == 409
+
+
+def test_a_whole_application_is_guarded_except_for_what_it_publishes(app: Flask, peer: IssuingPeer) -> None:
+    auth = app.extensions["watchword"]
+    app.register_blueprint(issuer_blueprint(peer.issuer))
+    auth.publish_metadata(app, "https://posts.example/api", "posts:all")
+    auth.protect(app, "posts:read")
+
+    @app.get("/posts")
+    def posts() -> str:
+        return auth.token.subject.id
+
+    client = app.test_client()
+    assert client.get("/posts").status_code == 401
+    assert client.get("/posts", headers=bearer(peer)).text == "john_doe"
+    assert client.get("/nothing").status_code == 401
+    assert client.get("/nothing", headers=bearer(peer)).status_code == 404
+    assert client.options("/posts").status_code == 200
+    assert client.get("/.well-known/jwks.json").status_code == 200
+    metadata = client.get("/.well-known/oauth-protected-resource/api")
+    assert metadata.get_json()["scopes_supported"] == ["posts:all", "posts:read"]
+
+
+def test_hooks_after_the_guard_of_a_blueprint_run_for_its_caller(app: Flask, peer: IssuingPeer) -> None:
+    auth = app.extensions["watchword"]
+    posts = Blueprint("posts", __name__)
+    auth.protect(posts, "posts:read")
+    seen = []
+
+    @posts.before_request
+    def before() -> None:
+        seen.append(auth.token.subject.id)
+
+    @posts.after_request
+    def after(answer: Response) -> Response:
+        token = auth.token_or_none  # hooks like this one run after refusals, too
+        seen.append("nobody" if token is None else token.subject.id)
+        return answer
+
+    @posts.get("/posts")
+    def view() -> Response:
+        return jsonify(auth.token.subject.id)
+
+    app.register_blueprint(posts)
+    client = app.test_client()
+    assert client.get("/posts", headers=bearer(peer)).get_json() == "john_doe"
+    assert seen == ["john_doe", "john_doe"]
+    assert client.get("/posts").status_code == 401
+    assert seen[2:] == ["nobody"]
+    assert auth.token_or_none is None
+
+
+def test_blueprints_within_blueprints_demand_both(app: Flask, peer: IssuingPeer) -> None:
+    auth = app.extensions["watchword"]
+    outer, inner = Blueprint("outer", __name__), Blueprint("inner", __name__)
+    auth.protect(outer, "posts:read")
+    auth.protect(inner, "posts:write")
+    inner.add_url_rule("/posts", "posts", lambda: auth.token.subject.id)
+    outer.register_blueprint(inner)
+    app.register_blueprint(outer)
+    client = app.test_client()
+    assert client.get("/posts", headers=bearer(peer)).status_code == 403
+    both = {"Authorization": f"Bearer {peer.token(scope={'posts:read', 'posts:write'})}"}
+    assert client.get("/posts", headers=both).text == "john_doe"
+    assert auth.token_or_none is None
+
+
+def test_a_broken_view_of_a_blueprint_leaves_no_caller_behind(app: Flask, peer: IssuingPeer) -> None:
+    auth = app.extensions["watchword"]
+    posts = Blueprint("posts", __name__)
+    auth.protect(posts, "posts:read")
+
+    @posts.get("/posts")
+    def view() -> str:
+        raise RuntimeError("broken on purpose")
+
+    app.register_blueprint(posts)
+    assert app.test_client().get("/posts", headers=bearer(peer)).status_code == 500
+    assert auth.token_or_none is None
+
+
+def test_a_stream_of_a_blueprint_has_its_caller_only_while_a_chunk_is_made(
+    app: Flask, peer: IssuingPeer
+) -> None:
+    auth = app.extensions["watchword"]
+    posts = Blueprint("posts", __name__)
+    auth.protect(posts, "posts:read")
+    posts.add_url_rule("/posts", "posts", lambda: (auth.token.subject.id for _ in range(2)))
+    app.register_blueprint(posts)
+    answer = app.test_client().get("/posts", headers=bearer(peer), buffered=False)
+    assert next(answer.response) == b"john_doe"
+    assert auth.token_or_none is None
+    assert next(answer.response) == b"john_doe"
+    answer.close()
+
+
+def test_a_handler_of_the_application_gets_a_failed_call_by_our_name(peer: IssuingPeer) -> None:
+    app = Flask(__name__)
+    Watchword(app, issuer=peer.url, audience="posts", urls={"users": "http://127.0.0.1:1"})
+
+    @app.errorhandler(CalleeUnreachable)
+    def shaped(error: CalleeUnreachable) -> tuple[str, int]:
+        return type(error.__cause__).__name__, 418
+
+    @app.get("/posts")
+    def posts() -> str:
+        requests.get("http://127.0.0.1:1/users", timeout=2)
+        return "not reached"
+
+    answer = app.test_client().get("/posts")
+    assert (answer.status_code, answer.text) == (418, "ConnectionError")
+
+
+def test_an_audience_that_is_not_ours_fails_where_it_stands(app: Flask) -> None:
+    with pytest.raises(ValueError, match="one of WATCHWORD_AUDIENCE"):
+        app.extensions["watchword"].require("posts:read", audience="reports")

@@ -18,154 +18,38 @@ The application under test has these routes, all of them `GET`:
 | `/meet` | `posts:read` | calls `endpoints.meet()`, then `endpoints.who()` |
 | `/stream` | `posts:read` | three chunks, each `endpoints.who()` |
 | `/authors` | `posts:read` | the JSON of `GET /users` at the service `users`, for the caller; 2 s at most |
+| `/optional` | `posts:read`, optional | `endpoints.who()` |
+| `/drafts` | `posts:read`, audience `drafts` | `endpoints.who()` |
+
+and publishes the metadata of `RESOURCE`.
 """
 
-import base64
-import hashlib
-import hmac
-import http.client
-import json
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from typing import Any
 
 import pytest
 
-from watchword.caller import current
-from watchword.errors import NoCaller
-from watchword.keys.issuer import Issuer
-from watchword.keystores.memory import MemoryKeyStore
+from watchword.testing.framework_site import (
+    GUARD,
+    METADATA_PATH,
+    REFUSED,
+    RESOURCE,
+    THREADS,
+    Endpoints,
+    Site,
+    decoded,
+    expect,
+    expect_problem,
+)
 from watchword.testing.peers import IssuingPeer, Peer, Reply
 from watchword.tokens.private_key import PrivateKey
 
-THREADS = 8
-_GUARD = 15.0  # seconds: hangs become failures
-
-
-class Endpoints:
-    """What the application's endpoints call, so that every framework does the same."""
-
-    def __init__(self) -> None:
-        self._barrier = threading.Barrier(THREADS)
-
-    def who(self) -> str:
-        """Return the subject on whose behalf this code runs; `nobody` without a caller."""
-        try:
-            return current().token.subject.id
-        except NoCaller:
-            return "nobody"
-
-    def meet(self) -> None:
-        """Return once as many requests as there are threads stand here together."""
-        self._barrier.wait(_GUARD)
-
-    def fail(self) -> None:
-        """Meet the others, and break."""
-        self.meet()
-        raise RuntimeError("an endpoint broke, on purpose")
-
-
-class Answer(NamedTuple):
-    """A whole answer; header names in lower case."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    def json(self) -> Any:
-        """Return the decoded body."""
-        return json.loads(self.body)
-
-
-class Site(NamedTuple):
-    """An application under test and what stands around it."""
-
-    url: str
-    issuer: IssuingPeer
-    users: Peer
-
-    def get(
-        self, path: str, token: str | None = None, *, authorization: Sequence[str] = (), method: str = "GET"
-    ) -> Answer:
-        """Send one request with any number of `Authorization` headers."""
-        values = [*authorization, *([f"Bearer {token}"] if token is not None else [])]
-        address = urlsplit(self.url)
-        connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=_GUARD)
-        try:
-            connection.putrequest(method, path)
-            for value in values:
-                connection.putheader("Authorization", value)
-            connection.endheaders()
-            answer = connection.getresponse()
-            return Answer(
-                answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
-            )
-        finally:
-            connection.close()
-
-
-class _LongAgo:
-    def now(self) -> float:
-        return 1_700_000_000.0
-
-    def monotonic(self) -> float:
-        return 0.0
-
-
-def _decoded(segment: str) -> dict[str, Any]:
-    members: dict[str, Any] = json.loads(base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4)))
-    return members
-
-
-def _encoded(members: Mapping[str, Any]) -> str:
-    return base64.urlsafe_b64encode(json.dumps(members).encode()).rstrip(b"=").decode()
-
-
-def _tampered(peer: IssuingPeer) -> str:
-    header, payload, signature = peer.token().split(".")
-    return f"{header}.{_encoded(_decoded(payload) | {'sub': 'jane_doe'})}.{signature}"
-
-
-def _unsigned(peer: IssuingPeer) -> str:
-    header, payload, _ = peer.token().split(".")
-    return f"{_encoded(_decoded(header) | {'alg': 'none'})}.{payload}."
-
-
-def _keyed_with_the_public_key(peer: IssuingPeer) -> str:
-    header, payload, _ = peer.token().split(".")
-    text = f"{_encoded(_decoded(header) | {'alg': 'HS256'})}.{payload}"
-    digest = hmac.digest(peer.issuer.public_pem(), text.encode(), hashlib.sha256)
-    return f"{text}.{base64.urlsafe_b64encode(digest).rstrip(b'=').decode()}"
-
-
-def _expired(peer: IssuingPeer) -> str:
-    past = Issuer(peer.url, peer.keys, clock=_LongAgo())
-    return past.issue("john_doe", "posts", scope={"posts:read"})
-
-
-def _from_a_stranger(peer: IssuingPeer) -> str:
-    return Issuer("http://127.0.0.1:1", MemoryKeyStore()).issue("john_doe", "posts", scope={"posts:read"})
-
-
-def _in_the_name_of(peer: IssuingPeer) -> str:
-    return Issuer(peer.url, MemoryKeyStore()).issue("john_doe", "posts", scope={"posts:read"})
-
-
-_REFUSED: dict[str, Callable[[IssuingPeer], str]] = {
-    "expired": _expired,
-    "tampered": _tampered,
-    "alg none": _unsigned,
-    "HS256 keyed with the public key": _keyed_with_the_public_key,
-    "for another audience": lambda peer: peer.token(audience="reports"),
-    "of a stranger": _from_a_stranger,
-    "of a stranger in the issuer's name": _in_the_name_of,
-    "no token at all": lambda peer: "not.atokenatall.butthree",
-}
+__all__ = ["RESOURCE", "Endpoints", "FrameworkBehaviour"]
 
 
 class FrameworkBehaviour:
@@ -188,13 +72,14 @@ class FrameworkBehaviour:
             key_file.write_bytes(PrivateKey.generate().insecure_private_pem())
             settings = {
                 "issuer": issuer.url,
-                "audience": "posts",
+                "audience": ["posts", "drafts"],
                 "client_id": "posts",
                 "client_key_file": str(key_file),
                 "urls": {"users": users.url},
             }
-            with self.serve(settings, Endpoints()) as url:
-                yield Site(url, issuer, users)
+            endpoints = Endpoints()
+            with self.serve(settings, endpoints) as url:
+                yield Site(url, issuer, users, endpoints)
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -249,9 +134,9 @@ class FrameworkBehaviour:
         expect_problem(answer)
 
     @pytest.mark.threat(229, 233)
-    @pytest.mark.parametrize("kind", sorted(_REFUSED))
+    @pytest.mark.parametrize("kind", sorted(REFUSED))
     def test_a_token_that_must_be_refused_is_refused(self, site: Site, kind: str) -> None:
-        token = _REFUSED[kind](site.issuer)
+        token = REFUSED[kind](site.issuer)
         answer = site.get("/read", token)
         expect(answer.status == 401, answer)
         expect('error="invalid_token"' in answer.headers["www-authenticate"], answer)
@@ -317,7 +202,7 @@ class FrameworkBehaviour:
         expect((answer.status, answer.json()) == (200, [{"user_id": "ada"}]), answer)
         sent = site.users.requests[-1][1]["authorization"]
         expect(sent != f"Bearer {token}", sent)
-        expect(_decoded(sent.split(".")[1])["aud"] == "users", sent)
+        expect(decoded(sent.split(".")[1])["aud"] == "users", sent)
 
     def test_a_denied_exchange_is_a_problem_of_the_gateway_and_not_of_the_caller(
         self, fresh_site: Site
@@ -342,7 +227,7 @@ class FrameworkBehaviour:
 
     def test_a_callee_that_does_not_answer_is_given_up(self, fresh_site: Site) -> None:
         asleep = threading.Event()
-        fresh_site.users.routes["/users"] = lambda *_: Reply(200, [asleep.wait(_GUARD)])
+        fresh_site.users.routes["/users"] = lambda *_: Reply(200, [asleep.wait(GUARD)])
         try:
             answer = fresh_site.get("/authors", fresh_site.issuer.token())
         finally:
@@ -363,19 +248,48 @@ class FrameworkBehaviour:
         expect("www-authenticate" not in down.headers, down)
         expect_problem(down)
 
+    def test_where_a_token_is_optional_nobody_and_somebody_come_in(self, site: Site) -> None:
+        nobody, somebody = site.get("/optional"), site.get("/optional", site.issuer.token())
+        expect((nobody.status, nobody.body.strip(b'"')) == (200, b"nobody"), nobody)
+        expect((somebody.status, somebody.body.strip(b'"')) == (200, b"john_doe"), somebody)
+        other_scheme = site.get("/optional", authorization=["Basic dXNlcjpwYXNz"])
+        expect(other_scheme.body.strip(b'"') == b"nobody", other_scheme)
 
-def expect(held: object, seen: object) -> None:
-    """Fail the test unless what was expected holds; works under `python -O` too."""
-    if not held:
-        raise AssertionError(f"not as expected: {seen!r:.1000}")
+    @pytest.mark.threat(233)
+    @pytest.mark.parametrize("kind", sorted(REFUSED))
+    def test_where_a_token_is_optional_a_bad_one_is_refused_all_the_same(self, site: Site, kind: str) -> None:
+        answer = site.get("/optional", REFUSED[kind](site.issuer))
+        expect(answer.status == 401, answer)
+        expect_problem(answer)
 
+    def test_where_a_token_is_optional_one_without_the_scope_is_refused(self, site: Site) -> None:
+        expect(site.get("/optional", site.issuer.token(scope={"posts:write"})).status == 403, None)
+        expect(site.get("/optional", authorization=["Bearer "]).status == 400, None)
 
-def expect_problem(answer: Answer) -> None:
-    """Demand a problem document of RFC 9457 that holds nothing from the inside."""
-    expect(answer.headers["content-type"].split(";")[0] == "application/problem+json", answer)
-    expect(answer.headers["cache-control"] == "no-store", answer)
-    problem = answer.json()
-    expect(problem["status"] == answer.status, answer)
-    expect(problem["title"], answer)
-    expect(problem["code"], answer)
-    expect("Traceback" not in answer.body.decode(), answer)
+    def test_of_several_audiences_an_endpoint_can_take_one(self, site: Site) -> None:
+        token = site.issuer.token(audience="drafts")
+        expect(site.get("/drafts", token).status == 200, None)
+        expect(site.get("/read", token).status == 200, None)
+        answer = site.get("/drafts", site.issuer.token())
+        expect((answer.status, answer.json()["code"]) == (401, "token_audience_mismatch"), answer)
+        expect_problem(answer)
+
+    def test_metadata_says_whose_tokens_and_which_scopes_it_takes(self, site: Site) -> None:
+        answer = site.get(METADATA_PATH)
+        expect(answer.status == 200, answer)
+        expect(answer.headers["content-type"].split(";")[0] == "application/json", answer)
+        expect(
+            answer.json()
+            == {
+                "resource": RESOURCE,
+                "authorization_servers": [site.issuer.url],
+                "scopes_supported": ["posts:read"],
+                "bearer_methods_supported": ["header"],
+            },
+            answer,
+        )
+
+    def test_a_challenge_says_where_the_metadata_is(self, site: Site) -> None:
+        for answer in (site.get("/read"), site.get("/read", "not.atokenatall.butthree")):
+            wanted = f'resource_metadata="{RESOURCE}{METADATA_PATH}"'
+            expect(wanted in answer.headers["www-authenticate"], answer)
