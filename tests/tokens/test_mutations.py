@@ -34,7 +34,8 @@ EQUIVALENT = {
     "jwk: never not MIN_RSA_BITS <= n.bit_length() <= MAX_RSA_BITS": (
         "the finished key is measured again; this one saves the making of a huge one"
     ),
-    "strict_json: let ValueError through in: raise TokenMalformed('expected one JSON object in UTF-8') from None": (
+    "strict_json: let ValueError through in: "
+    "raise TokenMalformed('expected one JSON object in UTF-8') from None": (
         "msgspec has read the text before; no text is known that json refuses then"
     ),
     "claims: untyped iss: Text": "iss has been compared with the issuer's text before",

@@ -31,6 +31,8 @@ class IssuerSettings:
     algorithms: Collection[str] = PUBLIC_KEY_ALGORITHMS
     """Every public-key algorithm by default. RSA keys without `alg` need either RS256 or PS256 named here."""
     token_types: Collection[str] = (ACCESS_TOKEN_TYPE,)
+    token_kinds: Collection[str] = ("access_token",)
+    """What a token may be, proven from its claims: Firebase sends ID tokens, so there say `("id_token",)`."""
     audience: str | Collection[str] | None = None
     """Names under which this issuer's tokens are meant for this service; `None`: the service's own."""
     scope_claim: str = "scope"
@@ -46,6 +48,7 @@ class IssuerSettings:
             self.audience or audience,
             self.algorithms,
             token_types=self.token_types,
+            token_kinds=self.token_kinds,
             leeway=leeway,
             required_claims=self.required_claims,
             missing_kid=self.missing_kid,
@@ -95,6 +98,7 @@ def verifier_by_secret(
         issuer.audience or audience,
         ("HS256",),
         token_types=issuer.token_types,
+        token_kinds=issuer.token_kinds,
         leeway=leeway,
         required_claims=issuer.required_claims,
         scope_claim=issuer.scope_claim,
