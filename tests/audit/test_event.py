@@ -15,8 +15,8 @@ def test_a_deed_cannot_be_changed_afterwards() -> None:
 @pytest.mark.threat(202)
 def test_a_deed_has_names_and_identifiers_and_no_place_for_anything_else() -> None:
     assert set(AuditEvent.__struct_fields__) == {
-        "type", "time", "outcome", "actor", "client", "subject", "audience", "jti", "parent_jti", "txn", "kid",
-        "reason", "request_id",
+        "type", "time", "outcome", "actor", "client", "subject", "audience", "jti", "parent_jti", "txn",
+        "kid", "reason", "request_id",
     }  # fmt: skip
 
 
