@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import pytest
 
 from watchword.errors import FetchFailed
-from watchword.testing import ConformanceSuite, Forgery, TestIssuer, calling
+from watchword.testing import ConformanceSuite, Forgery, TestIssuer
 from watchword.testing.clients import Send
 from watchword.testing.peers import Peer, Reply
 
@@ -69,12 +69,12 @@ class TestGuide(ConformanceSuite):
     @pytest.fixture
     def send(self, watchword_issuer: TestIssuer, watchword_callee: Peer) -> Send:
         publish(watchword_issuer, watchword_callee)
-        return calling(guide(watchword_callee.url), "/posts")
+        return watchword_issuer.calling(guide(watchword_callee.url), "/posts")
 
 
 def test_without_the_argument_the_guide_refuses_even_the_genuine(watchword_callee: Peer) -> None:
     issuer = TestIssuer(algorithm="RS256")
     publish(issuer, watchword_callee)
     values = [f"Bearer {issuer.token(audience='posts')}"]
-    assert calling(guide(watchword_callee.url, fixed=False), "/posts")(values).status == 401
-    assert calling(guide(watchword_callee.url), "/posts")(values).status == 200
+    assert issuer.calling(guide(watchword_callee.url, fixed=False), "/posts")(values).status == 401
+    assert issuer.calling(guide(watchword_callee.url), "/posts")(values).status == 200

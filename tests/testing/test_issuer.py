@@ -1,7 +1,8 @@
 """The issuer in memory: what it signs, what it answers, and how a service comes to trust it."""
 
 import datetime
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 import pytest
@@ -290,3 +291,24 @@ def test_served_on_loopback_it_answers_those_who_fetch_themselves() -> None:
         )
         assert ww.verify(token).subject.id == "john_doe"
         ww.close()
+
+
+def test_a_lifespan_runs_as_long_as_the_issuer_lives() -> None:
+    seen = []
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        seen.append("up")
+        yield
+        seen.append("down")
+
+    served = FastAPI(lifespan=lifespan)
+    with TestIssuer() as issuer:
+        send = issuer.calling(served, "/nowhere", method="POST", json={})
+        assert (send([]).status, seen) == (404, ["up"])
+    assert seen == ["up", "down"]
+
+
+def test_a_request_to_a_url_has_no_options(watchword_issuer: TestIssuer) -> None:
+    with pytest.raises(TypeError, match="found json"):
+        watchword_issuer.calling("http://127.0.0.1:1", json={})

@@ -9,7 +9,7 @@ from flask import Flask
 
 import watchword.fastapi
 import watchword.flask
-from watchword.testing import ConformanceSuite, TestIssuer, calling
+from watchword.testing import ConformanceSuite, TestIssuer
 from watchword.testing.clients import Send
 from watchword.testing.peers import Peer
 from watchword.testing.serving import serving_wsgi
@@ -43,7 +43,7 @@ class TestFlask(ConformanceSuite):
     @pytest.fixture
     def send(self, watchword_issuer: TestIssuer, watchword_callee: Peer) -> Send:
         watchword_issuer.install(flask_auth, urls={"users": watchword_callee.url})
-        return calling(flask_app, "/posts")
+        return watchword_issuer.calling(flask_app, "/posts")
 
 
 class TestFastAPI(ConformanceSuite):
@@ -52,7 +52,7 @@ class TestFastAPI(ConformanceSuite):
     @pytest.fixture
     def send(self, watchword_issuer: TestIssuer, watchword_callee: Peer) -> Send:
         watchword_issuer.install(fastapi_ww, urls={"users": watchword_callee.url})
-        return calling(fastapi_app, "/posts")
+        return watchword_issuer.calling(fastapi_app, "/posts")
 
 
 class TestOverHTTP(ConformanceSuite):
@@ -81,5 +81,5 @@ class TestOverHTTP(ConformanceSuite):
             return auth.session("users").get("/users").json()
 
         with serving_wsgi(app) as url:
-            yield calling(url, "/posts")
+            yield watchword_issuer.calling(url, "/posts")
         auth.close()

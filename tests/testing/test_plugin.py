@@ -76,7 +76,7 @@ def test_the_clock_of_the_issuer_goes_on_from_there(watchword_issuer):
 
 
 SUITE = """
-from watchword.testing import ConformanceSuite, calling
+from watchword.testing import ConformanceSuite
 
 
 class TestPosts(ConformanceSuite):
@@ -89,7 +89,7 @@ class TestPosts(ConformanceSuite):
     @pytest.fixture
     def send(self, watchword_issuer, watchword_callee):
         watchword_issuer.install(auth)
-        return calling(app, "/posts")
+        return watchword_issuer.calling(app, "/posts")
 """
 
 

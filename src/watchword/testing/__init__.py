@@ -7,18 +7,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from watchword.testing.clients import calling
     from watchword.testing.conformance import ConformanceSuite
     from watchword.testing.forgery import Forgery
     from watchword.testing.issuer import TestIssuer
 
-__all__ = ["ConformanceSuite", "Forgery", "TestIssuer", "calling"]
+__all__ = ["ConformanceSuite", "Forgery", "TestIssuer"]
 
 _HOMES = {
     "ConformanceSuite": "watchword.testing.conformance",
     "Forgery": "watchword.testing.forgery",
     "TestIssuer": "watchword.testing.issuer",
-    "calling": "watchword.testing.clients",
 }
 
 

@@ -2,6 +2,7 @@
 
 import http.client
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -20,25 +21,17 @@ Send = Callable[[Sequence[str]], Any]
 """Sends one request with these values of `Authorization` headers; returns status, headers and body."""
 
 
-def authenticated(app: Any, authorization: str) -> Any:
+def authenticated(app: Any, authorization: str, open_until: ExitStack) -> Any:
     """Return the test client of an application's framework, which sends this header with each request."""
     if hasattr(app, "test_client"):
         client = app.test_client()
         client.environ_base = {**client.environ_base, "HTTP_AUTHORIZATION": authorization}
         return client
-    return _asgi_client(app, {"Authorization": authorization})
+    return _asgi_client(app, {"Authorization": authorization}, open_until)
 
 
-def calling(target: Any, path: str = "/", *, method: str = "GET", **options: Any) -> Send:
-    """Return what calls one endpoint of a service; what `ConformanceSuite` wants to have.
-
-    Args:
-        target: a Flask application, an ASGI application such as FastAPI's, a test client of either, or the
-            base URL of a service that runs.
-        path: of the endpoint.
-        method: how it is called.
-        options: what else the test client's request takes, such as `json`; none for a URL.
-    """
+def calling(target: Any, path: str, method: str, options: Mapping[str, Any], open_until: ExitStack) -> Send:
+    """Return what calls one endpoint of an application, of a test client's, or of a URL."""
     if isinstance(target, str):
         if options:
             raise TypeError(f"expected no options for a URL, found {', '.join(sorted(options))}")
@@ -47,7 +40,7 @@ def calling(target: Any, path: str = "/", *, method: str = "GET", **options: Any
     if hasattr(target, "test_client"):
         client = target.test_client()
     elif not hasattr(target, "request") and not hasattr(target, "open"):
-        client = _asgi_client(target, {})
+        client = _asgi_client(target, {}, open_until)
     request = client.open if hasattr(client, "open") else None
 
     def send(values: Sequence[str]) -> Answer:
@@ -61,10 +54,11 @@ def calling(target: Any, path: str = "/", *, method: str = "GET", **options: Any
     return send
 
 
-def _asgi_client(app: Any, headers: Mapping[str, str]) -> Any:
+def _asgi_client(app: Any, headers: Mapping[str, str], open_until: ExitStack) -> Any:
+    """Return a client that is inside its block: the lifespan runs, and one event loop serves all requests."""
     from starlette.testclient import TestClient  # noqa: PLC0415  # needed by those who test such applications
 
-    return TestClient(app, headers=dict(headers))
+    return open_until.enter_context(TestClient(app, headers=dict(headers)))
 
 
 def _over_http(url: str, path: str, method: str, values: Sequence[str]) -> Answer:

@@ -8,7 +8,7 @@ class TestPosts(ConformanceSuite):
     @pytest.fixture
     def send(self, watchword_issuer):
         watchword_issuer.install(auth)
-        return calling(app, "/posts")
+        return watchword_issuer.calling(app, "/posts")
 ```
 
 Each check says in its failure what the hole lets in. A check that a service cannot pass yet is named in
@@ -46,8 +46,8 @@ class ConformanceSuite:
     def send(self, watchword_issuer: TestIssuer) -> Send:
         """Return a function that calls one guarded endpoint; it must answer 2xx to a genuine token.
 
-        It gets the values of the `Authorization` headers, and returns status, headers and body; `calling`
-        makes one. Here the service is told to trust `watchword_issuer`, too.
+        It gets the values of the `Authorization` headers, and returns status, headers and body;
+        `watchword_issuer.calling` makes one. Here the service is told to trust `watchword_issuer`, too.
         """
         pytest.fail(f"{type(self).__name__} needs a fixture send: how is one guarded endpoint called?")
 

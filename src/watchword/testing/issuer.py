@@ -16,7 +16,7 @@ from watchword.keys.issuer import Issuer
 from watchword.keystores.memory import MemoryKeyStore
 from watchword.service import IssuerSettings
 from watchword.testing import in_memory
-from watchword.testing.clients import authenticated
+from watchword.testing.clients import Send, authenticated, calling
 from watchword.testing.forgery import Draft, Forgery, forge
 from watchword.testing.travelling_clock import TravellingClock
 from watchword.tokens.policy import ACCESS_TOKEN_TYPE
@@ -210,14 +210,29 @@ class TestIssuer:
         """Return the test client of an application's own framework, which sends a token with each request.
 
         Args:
-            app: a Flask, FastAPI or Starlette application.
+            app: a Flask, FastAPI or Starlette application; the lifespan of the latter two runs until the
+                test ends.
             subject: `sub`.
             options: those of `token`.
         """
-        return authenticated(app, f"Bearer {self.token(subject, **options)}")
+        return authenticated(app, f"Bearer {self.token(subject, **options)}", self._undo)
+
+    def calling(self, target: Any, path: str = "/", *, method: str = "GET", **options: Any) -> Send:
+        """Return a function that calls one endpoint of a service; what a `ConformanceSuite` wants to have.
+
+        It takes the values of the `Authorization` headers, and returns status, headers and body.
+
+        Args:
+            target: a Flask, FastAPI or Starlette application, as in `client`; a test client of either; or
+                the base URL of a service that runs.
+            path: of the endpoint.
+            method: how it is called.
+            options: what else the test client's request takes, such as `json`; none for a URL.
+        """
+        return calling(target, path, method, options, self._undo)
 
     def close(self) -> None:
-        """Leave every service that this issuer was installed in as it was."""
+        """Close its clients, and leave every service that it was installed in as that was."""
         self._undo.close()
 
     def __enter__(self) -> Self:
