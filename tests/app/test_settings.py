@@ -216,3 +216,18 @@ def test_the_reference_page_lists_exactly_the_settings_of_a_service():
     sdk = page.partition("## A service")[2].partition("\n## ")[0]
     names = set(re.findall(r"^\| `([A-Z_<>]+)` \|", sdk, re.MULTILINE))
     assert names == {*service._NAMES, "URL_<CALLEE>"}
+
+
+def test_a_rate_is_a_number_a_second_and_a_burst_and_0_is_no_limit(tmp_path):
+    assert load(tmp_path, ISSUER=ISSUER).rate_per_client == (200, 1_000)
+    assert load(tmp_path, ISSUER=ISSUER).rate_per_address == (1_000, 2_000)
+    settings = load(tmp_path, "rate_per_address = 50", ISSUER=ISSUER, RATE_PER_CLIENT="0.5/3")
+    assert (settings.rate_per_client, settings.rate_per_address) == ((0.5, 3), (50, 100))
+    settings = load(tmp_path, "rate_per_address = 0", ISSUER=ISSUER, RATE_PER_CLIENT="0/10")
+    assert (settings.rate_per_client, settings.rate_per_address) == (None, None)
+
+
+@pytest.mark.parametrize("text", ["-1", "fast", "10/", "/10", "10/0", "10/1.5", "1e3", "10 / 20", "1/2/3"])
+def test_what_is_no_rate_is_told(tmp_path, text):
+    (problem,) = problems(tmp_path, ISSUER=ISSUER, RATE_PER_ADDRESS=text)
+    assert problem.startswith("WATCHWORD_RATE_PER_ADDRESS: expected requests per second and a burst")

@@ -40,7 +40,7 @@ def test_a_request_under_way_is_answered_and_nobody_new_is_invited(start):
 
 @pytest.mark.threat(194)
 def test_stopping_under_load_resets_no_request(start):
-    served = start()
+    served = start(RATE_PER_CLIENT="0", RATE_PER_ADDRESS="0")
     head = f"POST /token HTTP/1.1\r\nHost: x\r\nAuthorization: {served.basic('posts')}\r\n"
     request = f"{head}Content-Type: {FORM}\r\nContent-Length: {len(BODY)}\r\n\r\n".encode() + BODY
     warm = threading.Barrier(9)

@@ -18,12 +18,14 @@ from watchword.fetch import Transport
 from watchword.grants import GRANTS
 from watchword.keys.issuer import Issuer
 from watchword.keystores import open_key_store
+from watchword.server.address_limit import AddressLimit
 from watchword.server.application import Application
 from watchword.server.endpoints.health import ReadyEndpoint
 from watchword.server.endpoints.introspect import IntrospectEndpoint
 from watchword.server.endpoints.published import Published
 from watchword.server.endpoints.token import TokenEndpoint
 from watchword.server.metadata import authorization_server_metadata
+from watchword.server.rate import RateLimiter
 from watchword.server.request import Receive, Scope, Send
 from watchword.server.routes import table
 from watchword.server.stop_sign import StopSign
@@ -60,8 +62,23 @@ async def opened(settings: ServerSettings, *, clock: Clock = SYSTEM_CLOCK) -> As
             Transport(ca_file=settings.ca_file), max_age=settings.jwks_max_age, clock=clock
         )
         stack.callback(foreign_keys.close)
+        per_client, per_address = settings.rate_per_client, settings.rate_per_address
         authority = build_authority(
-            issuer, trust, ledger, keys=foreign_keys, clock=clock, leeway=settings.leeway
+            issuer,
+            trust,
+            ledger,
+            keys=foreign_keys,
+            clock=clock,
+            leeway=settings.leeway,
+            quota=RateLimiter(per_client, clock=clock) if per_client else None,
+        )
+        address_limit = (
+            AddressLimit(
+                RateLimiter(per_address, clock=clock),
+                lambda error, request_id: authority.door.count(error, request_id, clock.now()),
+            )
+            if per_address
+            else None
         )
         stop_sign = StopSign()
         routes = table(
@@ -82,7 +99,7 @@ async def opened(settings: ServerSettings, *, clock: Clock = SYSTEM_CLOCK) -> As
             rotate_keys(issuer, settings.rotation, ledger, clock),
         ):
             stack.callback(asyncio.create_task(work).cancel)
-        yield Application(routes, stop_sign, clock=clock)
+        yield Application(routes, stop_sign, address_limit=address_limit, clock=clock)
 
 
 def create_app(settings: ServerSettings, *, clock: Clock = SYSTEM_CLOCK) -> "TokenService":

@@ -12,6 +12,7 @@ from watchword.authority.build import DEFAULT_LEEWAY
 from watchword.errors import ConfigurationError
 from watchword.keys.rotation import DAY, RotationPolicy
 from watchword.keystores import KEY_STORES
+from watchword.server.rate import Rate
 from watchword.tokens.algorithms import PUBLIC_KEY_ALGORITHMS
 from watchword.tokens.policy import MAX_LEEWAY
 
@@ -19,6 +20,10 @@ T = TypeVar("T")
 
 _LONGEST = 3_650 * DAY
 DEFAULT_DATABASE = Path("watchword-data", "watchword.db")
+DEFAULT_RATE_PER_CLIENT = Rate(200, 1_000)
+"""A service for 12,000 people at once who use two callees, two minutes a token; the burst is its restart."""
+DEFAULT_RATE_PER_ADDRESS = Rate(1_000, 2_000)
+"""Several services on one machine; well below what one process can refuse, so that others are served."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +37,9 @@ class ServerSettings:
     rotation: RotationPolicy = field(default_factory=RotationPolicy)
     """How long a signing key lives in each state, and the algorithm of new ones."""
     listen: Address
+    rate_per_client: Rate | None = DEFAULT_RATE_PER_CLIENT
+    """`None`: no limit."""
+    rate_per_address: Rate | None = DEFAULT_RATE_PER_ADDRESS
     trust: Path | None = None
     leeway: float = DEFAULT_LEEWAY
     """Seconds."""
@@ -61,6 +69,8 @@ class ServerSettings:
             )
         listen = _read(source, "LISTEN", values.address)
         leeway = _read(source, "LEEWAY", lambda text: values.duration(text, longest=MAX_LEEWAY))
+        per_client = _rate(source, "RATE_PER_CLIENT", DEFAULT_RATE_PER_CLIENT)
+        per_address = _rate(source, "RATE_PER_ADDRESS", DEFAULT_RATE_PER_ADDRESS)
         rotation = _rotation(source)
         database = _database(source)
         keys = _read(source, "KEYS", lambda text: _keys(text, source.folder))
@@ -74,6 +84,8 @@ class ServerSettings:
             keys=keys or f"files:{database.parent / 'keys'}",
             rotation=rotation,
             listen=listen or values.default_address(issuer),
+            rate_per_client=per_client,
+            rate_per_address=per_address,
             trust=trust,
             leeway=DEFAULT_LEEWAY if leeway is None else leeway,
             ca_file=ca_file,
@@ -91,6 +103,11 @@ def _read(source: SettingSource, name: str, read: Callable[[str], T]) -> T | Non
     except ValueError as error:
         source.wrong(name, str(error))
         return None
+
+
+def _rate(source: SettingSource, name: str, default: Rate) -> Rate | None:
+    # 0 reads as `None` too, so the text decides whether it was set at all
+    return default if source.text(name) is None else _read(source, name, values.rate)
 
 
 def _rotation(source: SettingSource) -> RotationPolicy:

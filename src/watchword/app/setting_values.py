@@ -7,11 +7,13 @@ from typing import NamedTuple
 from watchword.fetch import is_loopback, origin_of
 from watchword.keys.issuer_url import issuer_url as issuer
 from watchword.keys.issuer_url import shown
+from watchword.server.rate import Rate
 
-__all__ = ["Address", "address", "default_address", "duration", "issuer", "shown"]
+__all__ = ["Address", "address", "default_address", "duration", "issuer", "rate", "shown"]
 
 _DURATION = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?) ?([smhd])?")
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+_RATE = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)(?:/([0-9]{1,6}))?")
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})")
 
 
@@ -58,3 +60,15 @@ def duration(text: str, *, longest: float) -> float:
     if not 0 <= seconds <= longest:
         raise ValueError(f"expected 0 to {longest:g} seconds, as in 5s, found {shown(text)}")
     return seconds
+
+
+def rate(text: str) -> Rate | None:
+    """Return `<per second>/<burst>`; without a burst it is twice as many, `None` for 0: no limit."""
+    match = _RATE.fullmatch(text)
+    per_second = float(match[1]) if match else -1.0
+    burst = int(match[2]) if match and match[2] else max(1, round(2 * per_second))
+    if per_second < 0 or burst < 1:
+        raise ValueError(
+            f"expected requests per second and a burst, as in 100/200, or 0, found {shown(text)}"
+        )
+    return Rate(per_second, burst) if per_second else None

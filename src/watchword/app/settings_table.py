@@ -24,13 +24,15 @@ SETTINGS = (
     Setting("KEY_CACHED_FOR", "1h", "how long verifiers may keep a key set; a new key waits that long"),
     Setting("CLOCK_SKEW", "5m", "how far the clocks of two machines that share the keys may be apart"),
     Setting("LISTEN", "127.0.0.1:<port of ISSUER>", "`host:port`; an IPv6 address in brackets"),
+    Setting("RATE_PER_CLIENT", "200/1000", "requests per second and burst of each authenticated client"),
+    Setting("RATE_PER_ADDRESS", "1000/2000", "requests per second and burst of each network; 0 is off"),
     Setting("TRUST", "", "the trust document that is applied at start when it is new"),
     Setting("LEEWAY", "5s", "how far `nbf` and `iat` of a presented token may lie ahead; never `exp`"),
     Setting("JWKS_MAX_AGE", "what the issuer says", "how long keys of trusted issuers are kept"),
     Setting("CA_FILE", "", "PEM certificates to trust instead of the system's when keys are fetched"),
 )
 
-RESERVED = ("ADMIN_SOCKET", "RATE_PER_ADDRESS", "RATE_PER_CLIENT", "SEAL", "TLS_CERT", "TLS_KEY")
+RESERVED = ("ADMIN_SOCKET", "SEAL", "TLS_CERT", "TLS_KEY")
 """Names of later releases: whoever sets one expects protection that is not there yet."""
 
 OF_SERVICES = (

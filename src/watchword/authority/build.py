@@ -8,6 +8,7 @@ from watchword.authority.door import Door
 from watchword.authority.introspection import Introspection
 from watchword.authority.key_source import KeySource
 from watchword.authority.own_tokens import OwnTokens
+from watchword.authority.quota import Quota
 from watchword.authority.subject_tokens import SubjectTokens
 from watchword.authority.token import TokenAuthority
 from watchword.authority.trust_in_force import TrustInForce
@@ -24,6 +25,7 @@ DEFAULT_LEEWAY = 5
 class Authority:
     """The token service without HTTP."""
 
+    door: Door
     trust: TrustInForce
     tokens: TokenAuthority
     introspection: Introspection
@@ -37,6 +39,7 @@ def build(
     keys: KeySource,
     clock: Clock = SYSTEM_CLOCK,
     leeway: float = DEFAULT_LEEWAY,
+    quota: Quota | None = None,
 ) -> Authority:
     """Return the use-cases of one issuer.
 
@@ -47,12 +50,14 @@ def build(
         keys: where the keys of other issuers and of clients with a `jwks_uri` come from.
         clock: the time that decides.
         leeway: seconds by which `nbf` and `iat` may lie ahead; `exp` never has any.
+        quota: how often each client may ask; without one, as often as it likes.
     """
     in_force = TrustInForce(trust)
     assertions = AssertionVerifier(issuer.issuer, keys, leeway=leeway)
-    door = Door(ClientAuthenticator(assertions), ledger)
+    door = Door(ClientAuthenticator(assertions), ledger, quota=quota)
     own = OwnTokens(issuer, leeway=leeway)
     return Authority(
+        door,
         in_force,
         TokenAuthority(
             issuer,

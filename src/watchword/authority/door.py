@@ -5,6 +5,7 @@ from typing import NoReturn
 
 from watchword.audit.event import AuditEvent
 from watchword.authority.client_auth import AuthenticatedClient, ClientAuthenticator
+from watchword.authority.quota import Quota, Unlimited
 from watchword.authority.requests import TokenRequest
 from watchword.errors import (
     AlreadyConsumed,
@@ -13,6 +14,7 @@ from watchword.errors import (
     OAuthError,
     StoreError,
     TemporarilyUnavailable,
+    TooManyRequests,
     WatchwordError,
 )
 from watchword.grants.parameters import Parameters
@@ -33,13 +35,20 @@ class Visit:
 
 
 class Door:
-    """Lets authenticated clients in and remembers what came of it, before anybody is answered."""
+    """Lets authenticated clients in and remembers what came of it, before anybody is answered.
 
-    __slots__ = ("_clients", "_ledger")
+    Args:
+        clients: who proves whom.
+        ledger: where it is written down.
+        quota: how often each client may come in.
+    """
 
-    def __init__(self, clients: ClientAuthenticator, ledger: Ledger) -> None:
+    __slots__ = ("_clients", "_ledger", "_quota")
+
+    def __init__(self, clients: ClientAuthenticator, ledger: Ledger, *, quota: Quota | None = None) -> None:
         self._clients = clients
         self._ledger = ledger
+        self._quota = Unlimited() if quota is None else quota
 
     async def admit(self, request: TokenRequest, document: TrustDocument, now: float) -> Visit:
         """Return the request as a visit of a known client; a refusal is counted, not kept.
@@ -48,12 +57,14 @@ class Door:
             InvalidRequest: a repeated parameter, two methods of authentication.
             InvalidClient: nobody, or somebody without a proof that holds.
             TemporarilyUnavailable: the client's keys cannot be had now.
+            TooManyRequests: the client comes too often.
         """
         try:
             parameters = Parameters(request.parameters)
             client = await self._clients.authenticate(parameters, request.authorization, document, now)
+            self._demand_quota(client.service.client_id)
         except (OAuthError, KeysUnavailable) as error:
-            await self._count(error, request.request_id, now)
+            await self.count(error, request.request_id, now)
             answer(error)
         return Visit(parameters, client, request.request_id)
 
@@ -69,12 +80,15 @@ class Door:
         except AlreadyConsumed as error:
             replay = InvalidClient(f"client_assertion of {visit.client.service.client_id} was used before")
             replay.__cause__ = error
-            await self._count(replay, visit.request_id, event.time)
+            # whoever heard it once and repeats it takes nothing from the client that made it
+            self._quota.give_back(visit.client.service.client_id)
+            await self.count(replay, visit.request_id, event.time)
             raise replay from error
         except StoreError as error:
             raise TemporarilyUnavailable("the outcome could not be written down durably") from error
 
-    async def _count(self, error: WatchwordError, request_id: str | None, now: float) -> None:
+    async def count(self, error: WatchwordError, request_id: str | None, now: float) -> None:
+        """Count the refusal of somebody who was not let in; it is no event of its own."""
         sample = AuditEvent(
             type=REFUSED, time=now, outcome="refused", reason=reason_of(error), request_id=request_id
         )
@@ -82,6 +96,12 @@ class Door:
             await self._ledger.count_refusal(code_of(error), sample=sample)
         except StoreError:
             return  # a counter that cannot be kept changes no answer: nothing was given
+
+    def _demand_quota(self, client_id: str) -> None:
+        """Take from the client's account: only now, since a stranger can name anybody."""
+        wait = self._quota.take(client_id)
+        if wait:
+            raise TooManyRequests(f"client {client_id} asks more often than it may", retry_after=wait)
 
 
 def answer(error: WatchwordError) -> NoReturn:

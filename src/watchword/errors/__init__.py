@@ -32,6 +32,7 @@ WatchwordError
 │   ├── InvalidScope            invalid_scope
 │   ├── InvalidTarget           invalid_target               RFC 8693 §2.2.2, RFC 8707 §2
 │   ├── TemporarilyUnavailable  temporarily_unavailable
+│   ├── TooManyRequests         too_many_requests            429: more often than the limit allows
 │   └── ExchangeDenied          exchange_denied              the SDK's side: the server said no
 ├── OutboundError               a call to another service did not leave
 │   ├── DestinationRefused      destination_refused          another origin, or plain http off loopback
@@ -83,6 +84,7 @@ from watchword.errors.oauth import (
     InvalidTarget,
     OAuthError,
     TemporarilyUnavailable,
+    TooManyRequests,
     UnauthorizedClient,
     UnsupportedGrantType,
 )
@@ -175,6 +177,7 @@ __all__ = [
     "TokenMalformed",
     "TokenMissing",
     "TokenNotYetValid",
+    "TooManyRequests",
     "TrustError",
     "TypeNotAllowed",
     "UnauthorizedClient",

@@ -72,6 +72,23 @@ class TemporarilyUnavailable(OAuthError):
     public = "the service is temporarily unavailable"
 
 
+class TooManyRequests(OAuthError):
+    """A client or a network asks more often than it may (RFC 6585 §4).
+
+    `retry_after` is how many seconds it should wait. No RFC names a code of its own for this at a token
+    endpoint, so the body says what it means: not now.
+    """
+
+    code = "too_many_requests"
+    error = "temporarily_unavailable"
+    status = 429
+    public = "too many requests"
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        self.retry_after = retry_after
+        super().__init__(message)
+
+
 class ExchangeDenied(OAuthError):
     """A token server refused an exchange; raised by the SDK.
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from watchword.authority.door import code_of
 from watchword.clock import SYSTEM_CLOCK, Clock
 from watchword.errors import ClientWentAway, RequestRefused, WatchwordError
+from watchword.server.address_limit import AddressLimit
 from watchword.server.answer import Answer
 from watchword.server.errors import oauth_refusal, problem
 from watchword.server.logs import FIELDS
@@ -33,15 +34,22 @@ class Application:
     Args:
         routes: by exact path.
         stop_sign: once it is raised, each answer is the last one on its connection.
+        address_limit: how often a network may `POST`. What is read with `GET` comes from memory and is free.
         clock: for the duration in the log.
     """
 
-    __slots__ = ("_clock", "_routes", "stop_sign")
+    __slots__ = ("_address_limit", "_clock", "_routes", "stop_sign")
 
     def __init__(
-        self, routes: Mapping[bytes, Route], stop_sign: StopSign, *, clock: Clock = SYSTEM_CLOCK
+        self,
+        routes: Mapping[bytes, Route],
+        stop_sign: StopSign,
+        *,
+        address_limit: AddressLimit | None = None,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._routes = routes
+        self._address_limit = address_limit
         self._clock = clock
         self.stop_sign = stop_sign
 
@@ -49,13 +57,14 @@ class Application:
         """Answer one HTTP request (ASGI 3)."""
         started = self._clock.monotonic()
         request = Request(scope, receive, new_request_id())
-        answer = await self._answer(self._routes.get(scope["raw_path"]), scope["method"], request)
+        peer = scope["client"][0] if scope.get("client") else None
+        answer = await self._answer(self._routes.get(scope["raw_path"]), scope["method"], peer, request)
         if answer is None and ANSWERED in scope.get("state", ()):
             return
         # before the answer leaves: whoever was told a request id can be sure that it stands in the log
         log_request(
             request.id,
-            scope["client"][0] if scope.get("client") else None,
+            peer,
             None if answer is None else answer.status,
             None if answer is None else answer.error,
             method=scope["method"],
@@ -70,13 +79,17 @@ class Application:
             await send({"type": "http.response.start", "status": answer.status, "headers": headers})
             await send({"type": "http.response.body", "body": answer.body})
 
-    async def _answer(self, route: Route | None, method: str, request: Request) -> Answer | None:
+    async def _answer(
+        self, route: Route | None, method: str, peer: str | None, request: Request
+    ) -> Answer | None:
         refuse = oauth_refusal if route is not None and route.errors == "oauth" else problem
         try:
             if route is None:
                 raise RequestRefused(404, "there is nothing at this path")
             if not route.takes(method):
                 raise RequestRefused(405, f"expected {route.method}", headers=((b"allow", route.allow),))
+            if self._address_limit is not None and route.method == "POST":
+                await self._address_limit.demand(peer, request.id)
             return await route.handler(request)
         except ClientWentAway:
             return None

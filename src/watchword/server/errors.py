@@ -1,6 +1,7 @@
 """The only maker of error bodies: what a stranger may know, in the form that the endpoint's RFC wants."""
 
 import http
+import math
 
 from watchword.errors import (
     InvalidClient,
@@ -10,6 +11,7 @@ from watchword.errors import (
     RequestRefused,
     StoreError,
     TemporarilyUnavailable,
+    TooManyRequests,
 )
 from watchword.server.answer import JSON, NO_STORE, Answer, Headers, encode_json
 
@@ -37,7 +39,9 @@ def oauth_refusal(error: Exception) -> Answer:
         status, code = 500, "server_error"
     if isinstance(error, InvalidClient):
         headers += _CHALLENGE
-    if status == 503:
+    if isinstance(error, TooManyRequests):
+        headers += ((b"retry-after", b"%d" % math.ceil(error.retry_after)),)
+    elif status == 503:
         headers += _RETRY
     return Answer(status, encode_json({"error": code}), JSON, headers, error)
 
