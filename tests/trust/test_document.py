@@ -131,6 +131,8 @@ def test_the_order_within_a_list_says_nothing_except_for_rules(read_text: ReadTe
     old, new = "1" * 64, "2" * 64
     changing = [POSTS.replace('["5f', f'["{one}", "{other}"]\n#') for one, other in ((old, new), (new, old))]
     assert digest(read_text(USERS + changing[0])) == digest(read_text(USERS + changing[1]))
+    later = "version = 1\n" + STAFF + POSTS + USERS.replace("version = 1", "") + RULE
+    assert digest(read_text(later)) == digest(read_text(WHOLE))
     write = RULE.replace("users:read", "users:write")
     assert digest(read_text(USERS + RULE + write + POSTS)) != digest(read_text(USERS + write + RULE + POSTS))
 
