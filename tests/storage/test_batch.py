@@ -7,7 +7,7 @@ import pytest
 
 from watchword.errors import AlreadyConsumed, StoreCorrupt, StoreUnavailable
 from watchword.grants.stores import Consumption, IssuedToken
-from watchword.storage.database import Append, Intent, Statement
+from watchword.storage.database import Append, Intent, Statement, Value
 
 from .conftest import change, event, in_one_batch, insert, names, opened
 
@@ -170,5 +170,19 @@ def test_a_batch_of_any_size_is_written_in_order(path: Path) -> None:
                 assert [e.jti for _, e in added] == [f"{n:03}" for n in range(size)]
             numbers = [number for number, _ in await ledger.events(limit=10_000)]
             assert numbers == list(range(1, sum(sizes) + 1))
+
+    asyncio.run(story())
+
+
+@pytest.mark.filterwarnings("error")
+def test_parameters_are_found_by_their_number(path: Path) -> None:
+    def swapped() -> Intent[list[tuple[Value, ...]]]:
+        found = yield Statement("SELECT ?2 || ?1, ?2", ("a", "b"))
+        return found.rows
+
+    async def story() -> None:
+        async with opened(path) as (database, ledger):
+            assert await database.run(swapped()) == [("ba", "b")]
+            await ledger.record(event("a"), consume=[Consumption("code", "a", 1e12)])
 
     asyncio.run(story())

@@ -61,7 +61,7 @@ def leave(connection: sqlite3.Connection, folder: DataFolder) -> None:
     """Count the stop as well, so that a copy taken while the server ran is older than the folder."""
     try:
         following = int(connection.execute(_READ).fetchone()[1]) + 1
-        connection.execute("UPDATE installation SET epoch = ?1 WHERE id = 1", (following,))
+        execute(Statement("UPDATE installation SET epoch = ?1 WHERE id = 1", (following,)), connection)
         folder.write_epoch(following)
     except (sqlite3.Error, StoreUnavailable):
         return  # a full disk must not keep a server from stopping

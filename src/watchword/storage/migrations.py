@@ -68,7 +68,7 @@ def _apply(connection: sqlite3.Connection, migration: Migration, now: float) -> 
         for statement in _statements(migration.text):
             connection.execute(statement)
         connection.execute(
-            "INSERT INTO schema_migration VALUES (?1, ?2, ?3, ?4)",
+            "INSERT INTO schema_migration VALUES (?, ?, ?, ?)",
             (migration.number, migration.name, migration.checksum, now),
         )
         connection.execute("COMMIT")

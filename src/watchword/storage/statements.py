@@ -1,7 +1,8 @@
 """Carrying out the steps of an intent on a connection of SQLite."""
 
+import re
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Generic, NamedTuple, TypeVar
 
@@ -12,6 +13,7 @@ T = TypeVar("T")
 
 _NOTHING = Rows([], 0)
 _MOST_ROWS = 128
+_NUMBERED = re.compile(r"\?(\d+)")
 
 
 class Driven(NamedTuple, Generic[T]):
@@ -43,13 +45,8 @@ def execute(statement: Statement, connection: sqlite3.Connection) -> Rows:
         sqlite3.Error: SQLite refuses.
         StoreCorrupt: a parameter that no database keeps.
     """
-    try:
-        cursor = connection.execute(statement.sql, statement.parameters)
-    except UnicodeError:
-        raise StoreCorrupt("expected text that can be stored, found a lone surrogate") from None
-    except OverflowError:
-        raise StoreCorrupt("expected a number of 64 bits, found a larger one") from None
-    return Rows(cursor.fetchall(), cursor.rowcount)
+    sql, order = _nameless(statement.sql)
+    return _execute(sql, [statement.parameters[index] for index in order], connection)
 
 
 def write(appended: Iterable[Append], connection: sqlite3.Connection) -> None:
@@ -71,8 +68,18 @@ def write(appended: Iterable[Append], connection: sqlite3.Connection) -> None:
         tables[table] = [(*row, amount) for row, amount in sums.items()]
     for (before, after), rows in tables.items():
         for chunk in _chunks(rows):
-            values = tuple(value for row in chunk for value in row)
-            execute(Statement(_text(before, len(chunk), len(chunk[0]), after), values), connection)
+            values = [value for row in chunk for value in row]
+            _execute(_text(before, len(chunk), len(chunk[0]), after), values, connection)
+
+
+def _execute(sql: str, values: Sequence[Value], connection: sqlite3.Connection) -> Rows:
+    try:
+        cursor = connection.execute(sql, values)
+    except UnicodeError:
+        raise StoreCorrupt("expected text that can be stored, found a lone surrogate") from None
+    except OverflowError:
+        raise StoreCorrupt("expected a number of 64 bits, found a larger one") from None
+    return Rows(cursor.fetchall(), cursor.rowcount)
 
 
 def translated(error: sqlite3.Error) -> StoreError:
@@ -93,7 +100,11 @@ def _chunks(rows: list[tuple[Value, ...]]) -> Iterator[list[tuple[Value, ...]]]:
 
 @lru_cache(maxsize=256)
 def _text(before: str, rows: int, columns: int, after: str) -> str:
-    groups = (
-        ", ".join(f"?{row * columns + column}" for column in range(1, columns + 1)) for row in range(rows)
-    )
-    return f"{before} VALUES {', '.join(f'({group})' for group in groups)} {after}"
+    group = f"({', '.join('?' * columns)})"
+    return f"{before} VALUES {', '.join([group] * rows)} {after}"
+
+
+@lru_cache(maxsize=1_024)
+def _nameless(sql: str) -> tuple[str, tuple[int, ...]]:
+    """Return `?` for `?1`, `?2`, … and their order: CPython 3.12 before 3.12.4 takes numbers for names."""
+    return _NUMBERED.sub("?", sql), tuple(int(number) - 1 for number in _NUMBERED.findall(sql))
