@@ -8,10 +8,10 @@ from watchword.errors import (
     AudienceMismatch,
     ClaimInvalid,
     IssuerNotTrusted,
-    ProofRequired,
     TokenExpired,
     TokenNotYetValid,
 )
+from watchword.tokens.claims import AccessTokenClaims
 
 NOT_TEXT = [None, 7, 1.5, True, ["a"], {"a": 1}, []]
 
@@ -246,77 +246,6 @@ def test_a_list_of_names_holds_names_only(forge: Any, claim: str, value: Any) ->
     forge.refused(forge.token(**{claim: value}), ClaimInvalid)
 
 
-def chain(length: int) -> dict[str, Any]:
-    act: dict[str, Any] = {"sub": "service|1"}
-    for number in range(2, length + 1):
-        act = {"sub": f"service|{number}", "act": act}
-    return act
-
-
-@pytest.mark.threat(50)
-@pytest.mark.parametrize(
-    "act",
-    [None, "service|posts", 7, True, [], [{"sub": "a"}], {}, {"sub": ""}, {"sub": 7}, {"act": {"sub": "a"}},
-    {"sub": "a", "act": "b"},
-     {"sub": "a", "act": {}}, {"sub": "a", "act": None}, {"sub": "a", "act": [{"sub": "b"}]}, {"sub": "a",
-     "iss": 7}],
-)  # fmt: skip
-def test_an_act_that_names_nobody_is_refused(forge: Any, act: Any) -> None:
-    forge.refused(forge.token(act=act), ClaimInvalid)
-
-
-@pytest.mark.threat(50)
-@pytest.mark.parametrize("length", [9, 12, 14])
-def test_a_chain_of_more_than_eight_actors_is_refused(forge: Any, length: int) -> None:
-    error = forge.refused(forge.token(act=chain(length)), ClaimInvalid)
-    assert "at most 8 actors" in str(error)
-
-
-@pytest.mark.threat(50)
-def test_a_chain_is_told_with_the_current_actor_first(forge: Any) -> None:
-    assert forge.verify(forge.token(act=chain(3))).actors == ("service|3", "service|2", "service|1")
-    assert len(forge.verify(forge.token(act=chain(8))).actors) == 8
-    assert forge.verify(forge.token()).actors == ()
-    two = forge.policy(max_actors=2)
-    assert forge.verify(forge.token(act=chain(2)), policy=two)
-    forge.refused(forge.token(act=chain(3)), ClaimInvalid, policy=two)
-    forge.refused(forge.token(act=chain(1)), ClaimInvalid, policy=forge.policy(max_actors=0))
-
-
-@pytest.mark.threat(51)
-@pytest.mark.parametrize(
-    "cnf",
-    [
-        {"jkt": "a" * 43},
-        {"x5t#S256": "a" * 43},
-        {"jwk": {}},
-        {"kid": "k"},
-        {"jku": "https://e"},
-        {"new": 1},
-        {},
-    ],
-)
-def test_a_token_bound_to_a_key_is_no_bearer_token(forge: Any, cnf: Any) -> None:
-    forge.refused(forge.token(cnf=cnf), ProofRequired)
-    forge.refused(
-        forge.sign(forge.header(typ="JWT"), forge.claims(cnf=cnf)),
-        ProofRequired,
-        policy=forge.policy(token_types=["JWT"]),
-    )
-
-
-@pytest.mark.threat(51)
-@pytest.mark.parametrize("cnf", [None, "jkt", 7, [], True])
-def test_a_cnf_that_is_no_object_is_refused(forge: Any, cnf: Any) -> None:
-    forge.refused(forge.token(cnf=cnf), ClaimInvalid)
-
-
-@pytest.mark.threat(50)
-@pytest.mark.parametrize("may_act", [None, "service|posts", 7, []])
-def test_a_may_act_that_is_no_object_is_refused(forge: Any, may_act: Any) -> None:
-    forge.refused(forge.token(may_act=may_act), ClaimInvalid)
-
-
 def test_everything_that_a_token_says_can_be_read(forge: Any) -> None:
     token = forge.verify(
         forge.token(
@@ -401,3 +330,12 @@ def test_a_missing_claim_and_a_wrong_one_are_told_by_name(forge: Any) -> None:
     assert str(missing) == f"{said}object missing required field `exp`"
     wrong = forge.refused(forge.token(jti=7), ClaimInvalid)
     assert str(wrong) == f"{said}jti: expected `str`, got `int`"
+
+
+@pytest.mark.threat(228)
+@pytest.mark.parametrize("missing", ["iss", "sub", "aud", "exp"])
+def test_claims_without_what_every_token_must_say_cannot_be_made(missing: str) -> None:
+    said = {"iss": "https://id.example", "sub": "local|42", "aud": "users", "exp": 1_800_000_300}
+    assert AccessTokenClaims(**said)
+    with pytest.raises(TypeError, match=missing):
+        AccessTokenClaims(**{name: value for name, value in said.items() if name != missing})

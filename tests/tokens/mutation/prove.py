@@ -22,7 +22,7 @@ HANG = 120  # seconds after which a mutant has shown itself by hanging
 
 # Which tests are the likeliest to notice, by module; the others follow only for those that survive.
 NEAR = {
-    "verify": ["claims", "kind", "algorithms", "key_selection", "policy_and_issuers"],
+    "verify": ["claims", "actors_and_proofs", "kind", "algorithms", "key_selection", "policy_and_issuers"],
     "jws": ["compact_form", "header", "key_selection"],
     "jwk": ["jwk"],
     "jwk_set": ["jwk", "key_selection"],
@@ -30,7 +30,7 @@ NEAR = {
     "base64url": ["compact_form"],
     "policy": ["policy_and_issuers", "kind"],
     "algorithms": ["signatures", "algorithms"],
-    "claims": ["claims"],
+    "claims": ["claims", "actors_and_proofs"],
     "kind": ["kind"],
     "shared_secret": ["algorithms", "policy_and_issuers"],
     "verified": ["verified_token"],
