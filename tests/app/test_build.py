@@ -1,6 +1,7 @@
 """The composition root: what it opens it closes, also under somebody else's ASGI server."""
 
 import asyncio
+import dataclasses
 import json
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from watchword.app.build import create_app, opened
 from watchword.app.config import ServerSettings
 from watchword.errors import ConfigurationError, StoreUnavailable
+from watchword.server.tls import Pair
 
 
 def settings(folder) -> ServerSettings:
@@ -59,3 +61,8 @@ def test_another_asgi_server_drives_it_by_its_lifespan(tmp_path):
         await lifespan
 
     asyncio.run(live())
+
+
+def test_another_asgi_server_is_not_left_to_speak_plain_where_tls_was_asked_for(tmp_path):
+    with pytest.raises(ConfigurationError, match="TLS_CERT"):
+        create_app(dataclasses.replace(settings(tmp_path), tls=Pair(tmp_path / "cert", tmp_path / "key")))

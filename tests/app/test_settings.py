@@ -231,3 +231,13 @@ def test_a_rate_is_a_number_a_second_and_a_burst_and_0_is_no_limit(tmp_path):
 def test_what_is_no_rate_is_told(tmp_path, text):
     (problem,) = problems(tmp_path, ISSUER=ISSUER, RATE_PER_ADDRESS=text)
     assert problem.startswith("WATCHWORD_RATE_PER_ADDRESS: expected requests per second and a burst")
+
+
+def test_tls_under_an_issuer_without_it_is_strange_and_told(tmp_path):
+    for name in ("cert.pem", "key.pem"):
+        (tmp_path / name).write_text("")
+    pair = {"TLS_CERT": "cert.pem", "TLS_KEY": "key.pem"}
+    assert load(tmp_path, ISSUER="https://tokens.example", **pair).tls == tuple(
+        tmp_path / name for name in ("cert.pem", "key.pem")
+    )
+    assert "expected an ISSUER with https" in load(tmp_path, ISSUER=ISSUER, **pair).warnings[0]

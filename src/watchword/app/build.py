@@ -106,7 +106,12 @@ def create_app(settings: ServerSettings, *, clock: Clock = SYSTEM_CLOCK) -> "Tok
     """Return the token service for an ASGI server of one's own; its lifespan opens and closes everything.
 
     `watchword serve` does more: it bounds headers and time, which is not an application's to do.
+
+    Raises:
+        ConfigurationError: settings that only `watchword serve` can keep.
     """
+    if settings.tls is not None:
+        raise ConfigurationError("WATCHWORD_TLS_CERT: expected TLS to be the ASGI server's, found it here")
     return TokenService(settings, clock)
 
 

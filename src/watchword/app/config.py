@@ -13,6 +13,7 @@ from watchword.errors import ConfigurationError
 from watchword.keys.rotation import DAY, RotationPolicy
 from watchword.keystores import KEY_STORES
 from watchword.server.rate import Rate
+from watchword.server.tls import Pair
 from watchword.tokens.algorithms import PUBLIC_KEY_ALGORITHMS
 from watchword.tokens.policy import MAX_LEEWAY
 
@@ -37,6 +38,7 @@ class ServerSettings:
     rotation: RotationPolicy = field(default_factory=RotationPolicy)
     """How long a signing key lives in each state, and the algorithm of new ones."""
     listen: Address
+    tls: Pair | None = None
     rate_per_client: Rate | None = DEFAULT_RATE_PER_CLIENT
     """`None`: no limit."""
     rate_per_address: Rate | None = DEFAULT_RATE_PER_ADDRESS
@@ -69,6 +71,9 @@ class ServerSettings:
             )
         listen = _read(source, "LISTEN", values.address)
         leeway = _read(source, "LEEWAY", lambda text: values.duration(text, longest=MAX_LEEWAY))
+        tls = _tls(source)
+        if tls is not None and issuer is not None and issuer.startswith("http:"):
+            source.warnings.append("WATCHWORD_TLS_CERT: expected an ISSUER with https, found http")
         per_client = _rate(source, "RATE_PER_CLIENT", DEFAULT_RATE_PER_CLIENT)
         per_address = _rate(source, "RATE_PER_ADDRESS", DEFAULT_RATE_PER_ADDRESS)
         rotation = _rotation(source)
@@ -84,6 +89,7 @@ class ServerSettings:
             keys=keys or f"files:{database.parent / 'keys'}",
             rotation=rotation,
             listen=listen or values.default_address(issuer),
+            tls=tls,
             rate_per_client=per_client,
             rate_per_address=per_address,
             trust=trust,
@@ -103,6 +109,16 @@ def _read(source: SettingSource, name: str, read: Callable[[str], T]) -> T | Non
     except ValueError as error:
         source.wrong(name, str(error))
         return None
+
+
+def _tls(source: SettingSource) -> Pair | None:
+    """Return the pair; one half of it protects nothing, so it is a mistake."""
+    found = {name: _file(source, name) for name in ("TLS_CERT", "TLS_KEY")}
+    for name, other in (("TLS_CERT", "TLS_KEY"), ("TLS_KEY", "TLS_CERT")):
+        if source.text(name) is not None and source.text(other) is None:
+            source.wrong(other, f"expected it beside {name}, found nothing")
+    certificate, key = found["TLS_CERT"], found["TLS_KEY"]
+    return Pair(certificate, key) if certificate is not None and key is not None else None
 
 
 def _rate(source: SettingSource, name: str, default: Rate) -> Rate | None:
@@ -161,6 +177,12 @@ def _algorithm(text: str) -> str:
 
 def _file(source: SettingSource, name: str) -> Path | None:
     path = source.path(name)
+    if path is not None and "-----BEGIN" in str(path):
+        # NAME_FILE holds what NAME would say: a path. Nothing of this may be shown
+        source.wrong(
+            name, f"expected the path of a file, found its content; name the file in WATCHWORD_{name}"
+        )
+        return None
     if path is not None and not path.is_file():
         source.wrong(name, f"expected a file, found {'a folder' if path.is_dir() else 'nothing'} at {path}")
     return path

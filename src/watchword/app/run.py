@@ -16,6 +16,7 @@ from watchword.app.setting_values import Address
 from watchword.errors import AddressUnavailable, ConfigurationError, WatchwordError
 from watchword.server import logs
 from watchword.server.serving import serve
+from watchword.server.tls import ReloadingTLS
 
 logger = logging.getLogger("watchword.app")
 
@@ -34,16 +35,25 @@ def run(settings: ServerSettings, *, on_ready: Callable[[Address], None]) -> Non
     logs.configure(sys.stderr)
     for warning in settings.warnings:
         logger.warning(warning)
+    tls = None if settings.tls is None else ReloadingTLS(settings.tls)
     with listening_socket(settings.listen) as listener:
-        asyncio.Runner(loop_factory=uvloop.new_event_loop).run(_serve(settings, listener, on_ready))
+        asyncio.Runner(loop_factory=uvloop.new_event_loop).run(_serve(settings, listener, tls, on_ready))
 
 
 async def _serve(
-    settings: ServerSettings, listener: socket.socket, on_ready: Callable[[Address], None]
+    settings: ServerSettings,
+    listener: socket.socket,
+    tls: ReloadingTLS | None,
+    on_ready: Callable[[Address], None],
 ) -> None:
     async with opened(settings) as application:
         host, port = listener.getsockname()[:2]
-        await serve(application, [listener], on_ready=lambda: on_ready(Address(host, port)))
+        await serve(
+            application,
+            [listener],
+            on_ready=lambda: on_ready(Address(host, port)),
+            tls=None if tls is None else tls.context,
+        )
 
 
 def listening_socket(address: Address) -> socket.socket:

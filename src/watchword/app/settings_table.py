@@ -24,6 +24,8 @@ SETTINGS = (
     Setting("KEY_CACHED_FOR", "1h", "how long verifiers may keep a key set; a new key waits that long"),
     Setting("CLOCK_SKEW", "5m", "how far the clocks of two machines that share the keys may be apart"),
     Setting("LISTEN", "127.0.0.1:<port of ISSUER>", "`host:port`; an IPv6 address in brackets"),
+    Setting("TLS_CERT", "", "PEM file with the certificate chain; then `LISTEN` speaks TLS"),
+    Setting("TLS_KEY", "", "PEM file with its private key, for its owner alone"),
     Setting("RATE_PER_CLIENT", "200/1000", "requests per second and burst of each authenticated client"),
     Setting("RATE_PER_ADDRESS", "1000/2000", "requests per second and burst of each network; 0 is off"),
     Setting("TRUST", "", "the trust document that is applied at start when it is new"),
@@ -32,7 +34,7 @@ SETTINGS = (
     Setting("CA_FILE", "", "PEM certificates to trust instead of the system's when keys are fetched"),
 )
 
-RESERVED = ("ADMIN_SOCKET", "SEAL", "TLS_CERT", "TLS_KEY")
+RESERVED = ("ADMIN_SOCKET", "SEAL")
 """Names of later releases: whoever sets one expects protection that is not there yet."""
 
 OF_SERVICES = (

@@ -21,6 +21,8 @@ from watchword.errors import (
 from watchword.fetch import Flow, Request, Response, Transport
 from watchword.keystores import open_key_store
 from watchword.resource.metadata import locations, parse
+from watchword.server.tls import Pair
+from watchword.server.tls import load as load_tls
 from watchword.trust import document as trust_document
 
 # this code was written later than that: a clock before it is wrong
@@ -97,6 +99,19 @@ def keys(place: str) -> Iterator[Finding]:
         yield Finding("FAIL", "keys", str(error))
     else:
         yield Finding("OK", "keys", f"{len(keyring.entries)} in {place}; {active.key.alg} {active.kid} signs")
+
+
+def tls(pair: Pair | None) -> Iterator[Finding]:
+    """Load certificate and key as the server would."""
+    if pair is None:
+        return
+    try:
+        load_tls(pair)
+    except ConfigurationError as error:
+        for problem in error.problems:
+            yield Finding("FAIL", "tls", problem)
+    else:
+        yield Finding("OK", "tls", f"{pair.certificate} and its key belong together")
 
 
 def trust(path: Path | None) -> Iterator[Finding]:

@@ -12,7 +12,9 @@ from watchword.errors import ConfigurationError
 
 @click.command()
 @json_option
-def serve(*, as_json: bool) -> None:
+@click.option("--tls-cert", metavar="FILE", help="Certificate chain in PEM; like WATCHWORD_TLS_CERT.")
+@click.option("--tls-key", metavar="FILE", help="Its private key in PEM; like WATCHWORD_TLS_KEY.")
+def serve(*, as_json: bool, tls_cert: str | None, tls_key: str | None) -> None:
     """Run the token service until SIGTERM or Ctrl-C.
 
     Settings come from WATCHWORD_... in the environment and from watchword.toml in this folder; the only one
@@ -28,13 +30,19 @@ def serve(*, as_json: bool) -> None:
         ) from None
     from watchword.app.config import ServerSettings  # noqa: PLC0415
 
-    settings = ServerSettings.load(os.environ, folder=Path.cwd())
+    environ = dict(os.environ)
+    for name, path in (("WATCHWORD_TLS_CERT", tls_cert), ("WATCHWORD_TLS_KEY", tls_key)):
+        if path is not None:
+            environ.pop(f"{name}_FILE", None)
+            environ[name] = path
+    settings = ServerSettings.load(environ, folder=Path.cwd())
+    scheme = "http" if settings.tls is None else "https"
 
     def ready(address: object) -> None:
         with contextlib.suppress(OSError):  # nobody reads it: no reason not to serve
             if as_json:
                 say_json({"ready": True, "address": str(address), "issuer": settings.issuer})
             else:
-                say(f"watchword: ready at http://{address}, issuer {settings.issuer}; Ctrl-C stops it")
+                say(f"watchword: ready at {scheme}://{address}, issuer {settings.issuer}; Ctrl-C stops it")
 
     run(settings, on_ready=ready)

@@ -2,15 +2,17 @@
 
 import asyncio
 import signal
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from socket import socket
+from typing import Any, cast
 
 from uvicorn import Config, Server
 
 from watchword.server.application import Application
-from watchword.server.limits import DRAIN_SECONDS, KEEP_ALIVE_SECONDS, STOP_SECONDS
+from watchword.server.limits import DRAIN_SECONDS, HEADER_SECONDS, KEEP_ALIVE_SECONDS, STOP_SECONDS
 from watchword.server.protocol import BoundedProtocol
 
 
@@ -20,6 +22,7 @@ class GracefulServer(Server):
     Args:
         application: what answers.
         on_ready: called once the sockets accept connections.
+        tls: for every socket; without it they speak plain HTTP.
         protocol: with other bounds than the usual ones.
     """
 
@@ -28,6 +31,7 @@ class GracefulServer(Server):
         application: Application,
         *,
         on_ready: Callable[[], None],
+        tls: ssl.SSLContext | None = None,
         protocol: type[BoundedProtocol] = BoundedProtocol,
     ) -> None:
         super().__init__(
@@ -46,12 +50,32 @@ class GracefulServer(Server):
         )
         self._stop_sign = application.stop_sign
         self._on_ready = on_ready
+        self._tls = tls
 
     async def startup(self, sockets: list[socket] | None = None) -> None:
         """Start to accept, then say so."""
-        await super().startup(sockets=sockets)
+        await super().startup(sockets=[])
+        loop = asyncio.get_running_loop()
+        # uvicorn would give a handshake a minute
+        patience = None if self._tls is None else HEADER_SECONDS
+        for listener in sockets or []:
+            server = await loop.create_server(
+                self._protocol,
+                sock=listener,
+                ssl=self._tls,
+                ssl_handshake_timeout=patience,
+                backlog=self.config.backlog,
+            )
+            self.servers.append(server)
         if self.started:
             self._on_ready()
+
+    def _protocol(self) -> asyncio.Protocol:
+        make = cast(Any, self.config.http_protocol_class)
+        made: asyncio.Protocol = make(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return made
 
     async def shutdown(self, sockets: list[socket] | None = None) -> None:
         """Let requests that are on their way arrive and be answered, then stop.
@@ -85,6 +109,12 @@ class GracefulServer(Server):
         self.should_exit = self._stop_sign.raised = True
 
 
-async def serve(application: Application, sockets: Sequence[socket], *, on_ready: Callable[[], None]) -> None:
+async def serve(
+    application: Application,
+    sockets: Sequence[socket],
+    *,
+    on_ready: Callable[[], None],
+    tls: ssl.SSLContext | None = None,
+) -> None:
     """Serve until SIGINT or SIGTERM; return once everything accepted is answered, or 20 s have passed."""
-    await GracefulServer(application, on_ready=on_ready).serve(sockets=list(sockets))
+    await GracefulServer(application, on_ready=on_ready, tls=tls).serve(sockets=list(sockets))
