@@ -42,11 +42,11 @@ class Watchword(Decorating):
         """Answer this application's refusals; a handler of its own for a more special error goes first."""
         app.extensions["watchword"] = self
         app.register_error_handler(WatchwordError, self._answer)
-        handle, urls = app.handle_user_exception, self.settings.urls.values()
+        handle = app.handle_user_exception
 
         def handle_named(error: Exception) -> Any:
-            known = outbound_error(error, urls)  # before the application's handlers are looked up by kind
-            if known is not None:
+            # before the application's handlers are looked up by kind
+            if (known := outbound_error(error, self.settings.urls.values())) is not None:
                 known.__cause__ = error
             return handle(known or error)
 
