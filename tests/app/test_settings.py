@@ -149,6 +149,12 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
     assert problems(tmp_path, "issuer = ", ISSUER=ISSUER)[0].startswith("watchword.toml: expected TOML")
 
 
+def test_audit_events_are_kept_for_400_days_or_as_long_as_is_said_or_for_ever(tmp_path):
+    assert load(tmp_path, ISSUER=ISSUER).audit_retention == 400 * 86_400
+    assert load(tmp_path, ISSUER=ISSUER, AUDIT_RETENTION="30d").audit_retention == 30 * 86_400
+    assert load(tmp_path, ISSUER=ISSUER, AUDIT_RETENTION="0").audit_retention is None
+
+
 def test_settings_in_which_a_key_would_sign_before_verifiers_have_it_are_refused(tmp_path):
     (problem,) = problems(tmp_path, ISSUER=ISSUER, KEY_ACTIVE_FOR="30m", KEY_CACHED_FOR="1h")
     assert problem.startswith("WATCHWORD_KEY_ACTIVE_FOR: expected more than 3900 s, found 1800")

@@ -1,5 +1,6 @@
 """A forge: genuine keys, genuine tokens, and every means to spoil exactly one thing about them."""
 
+import gc
 import json
 import os
 import sys
@@ -142,12 +143,15 @@ class Forge:
         keys = self.jwk_set if keys is None else keys
         policy = policy or self.policy()
         _deeds.clear()
+        # what the collector does with everything that other tests left behind is not this token's doing
+        gc.disable()
         started = time.thread_time()
         _listening.append(True)
         try:
             return verify(token, keys, policy, now)
         finally:
             _listening.clear()
+            gc.enable()
             assert time.thread_time() - started < HANG, "verify hung"
             assert not _deeds, f"verify reached outside: {_deeds}"
 

@@ -95,7 +95,7 @@ async def opened(settings: ServerSettings, *, clock: Clock = SYSTEM_CLOCK) -> As
         # before the first answer, so that a key in reserve is published as early as it can be
         await rotate_due(issuer, settings.rotation, ledger, clock)
         for work in (
-            forget_expired(ledger, clock),
+            forget_expired(ledger, clock, events_kept=settings.audit_retention),
             rotate_keys(issuer, settings.rotation, ledger, clock),
         ):
             stack.callback(asyncio.create_task(work).cancel)

@@ -19,6 +19,7 @@ from watchword.tokens.policy import MAX_LEEWAY
 
 T = TypeVar("T")
 
+DEFAULT_AUDIT_RETENTION = 400 * DAY
 _LONGEST = 3_650 * DAY
 DEFAULT_DATABASE = Path("watchword-data", "watchword.db")
 DEFAULT_RATE_PER_CLIENT = Rate(200, 1_000)
@@ -45,6 +46,8 @@ class ServerSettings:
     trust: Path | None = None
     leeway: float = DEFAULT_LEEWAY
     """Seconds."""
+    audit_retention: float | None = DEFAULT_AUDIT_RETENTION
+    """Seconds for which audit events are kept; `None`: for ever."""
     ca_file: Path | None = None
     jwks_max_age: float | None = None
     """Seconds for which keys of trusted issuers are kept; `None`: what their headers say, within bounds."""
@@ -79,6 +82,7 @@ class ServerSettings:
         rotation = _rotation(source)
         database = _database(source)
         keys = _read(source, "KEYS", lambda text: _keys(text, source.folder))
+        kept = _read(source, "AUDIT_RETENTION", lambda text: values.duration(text, longest=_LONGEST))
         jwks_max_age = _read(source, "JWKS_MAX_AGE", lambda text: values.duration(text, longest=_LONGEST))
         trust, ca_file = _file(source, "TRUST"), _file(source, "CA_FILE")
         if issuer is None or source.problems:
@@ -94,6 +98,7 @@ class ServerSettings:
             rate_per_address=per_address,
             trust=trust,
             leeway=DEFAULT_LEEWAY if leeway is None else leeway,
+            audit_retention=DEFAULT_AUDIT_RETENTION if kept is None else kept or None,
             ca_file=ca_file,
             jwks_max_age=jwks_max_age,
             warnings=tuple(source.warnings),

@@ -29,6 +29,7 @@ SETTINGS = (
     Setting("RATE_PER_CLIENT", "200/1000", "requests per second and burst of each authenticated client"),
     Setting("RATE_PER_ADDRESS", "1000/2000", "requests per second and burst of each network; 0 is off"),
     Setting("TRUST", "", "the trust document that is applied at start when it is new"),
+    Setting("AUDIT_RETENTION", "400d", "how long audit events are kept; 0 is for ever"),
     Setting("LEEWAY", "5s", "how far `nbf` and `iat` of a presented token may lie ahead; never `exp`"),
     Setting("JWKS_MAX_AGE", "what the issuer says", "how long keys of trusted issuers are kept"),
     Setting("CA_FILE", "", "PEM certificates to trust instead of the system's when keys are fetched"),
