@@ -301,3 +301,15 @@ def test_an_application_that_signs_its_own_tokens_publishes_its_keys(
     assert client.get("/public-key?kid=unknown").status_code == 404
     assert client.get("/public-key").text.startswith("-----BEGIN PUBLIC KEY-----")
     assert client.post("/public-key").status_code == 401
+
+
+def test_a_file_that_the_server_sends_is_the_end_of_an_answer(ww: Watchword, peer: IssuingPeer) -> None:
+    endpoints = Endpoints()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.pathsend", "path": "/posts.txt"})
+        endpoints.note()
+
+    run(ww.protect(app), {"type": "http", "headers": [(b"authorization", f"Bearer {peer.token()}".encode())]})
+    assert endpoints.noted.get(timeout=5) == "nobody"

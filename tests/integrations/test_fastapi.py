@@ -370,3 +370,29 @@ def test_an_override_that_finds_nobody_does_not_open_what_is_guarded(ww: Watchwo
     app.add_api_route("/posts", lambda: "posts", dependencies=[ww.require("posts:read")])
     app.dependency_overrides[ww.token] = lambda: None
     assert TestClient(app).get("/posts").status_code == 401
+
+
+def test_an_endpoint_that_is_a_generator_yields_for_its_caller(ww: Watchword, peer: IssuingPeer) -> None:
+    app = FastAPI()
+
+    @app.get("/posts", dependencies=[ww.require("posts:read")], response_class=StreamingResponse)
+    async def posts() -> AsyncIterator[str]:
+        for _ in range(2):
+            yield current().token.subject.id
+
+    assert TestClient(app).get("/posts", headers=bearer(peer)).text == "john_doejohn_doe"
+
+
+def test_what_is_optional_and_what_is_required_stand_together(ww: Watchword, peer: IssuingPeer) -> None:
+    app = FastAPI(dependencies=[ww.optional()])
+    endpoints = Endpoints()
+
+    @app.get("/posts", dependencies=[ww.require("posts:read")])
+    async def posts(background: BackgroundTasks) -> str:
+        background.add_task(endpoints.note)
+        return endpoints.who()
+
+    client = TestClient(app)
+    assert client.get("/posts").status_code == 401
+    assert client.get("/posts", headers=bearer(peer)).json() == "john_doe"
+    assert endpoints.noted.get(timeout=5) == "nobody"

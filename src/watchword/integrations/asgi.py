@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 Message = MutableMapping[str, Any]
-Scope = Message
+Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -41,8 +41,7 @@ class Watchword(Decorating):
     def publish_metadata(self, app: ASGIApp, resource: str, *scopes: str, max_age: int = 300) -> ASGIApp:
         """Return the application with the issuers and scopes of this service beside it (RFC 9728 §3).
 
-        `resource` is the URL under which clients know it; `scopes` are named beyond those that guards
-        demand. Challenges point there from now on. It goes around `protect`, else it would be guarded, too.
+        `resource` is its URL; `scopes` are named beyond those of its guards. It goes around `protect`.
         """
         return _publishing(app, self.resource_metadata(resource, scopes, max_age=max_age))
 
@@ -87,7 +86,7 @@ class Protected:
             nonlocal sent
             sent = message["type"]
             await send(message)
-            if sent == "websocket.close" or (sent == "http.response.body" and not message.get("more_body")):
+            if sent in _LAST or (sent == "http.response.body" and not message.get("more_body")):
                 life.close()  # what the application does from now on has no caller
 
         try:
@@ -103,6 +102,7 @@ class Protected:
 
 
 _ACCEPTED = ("websocket.accept", "websocket.send")
+_LAST = ("websocket.close", "http.response.pathsend")
 
 
 def _authorization(scope: Scope) -> list[str]:

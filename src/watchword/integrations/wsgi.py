@@ -40,8 +40,7 @@ class Watchword(Decorating):
     ) -> "WSGIApplication":
         """Return the application with the issuers and scopes of this service beside it (RFC 9728 §3).
 
-        `resource` is the URL under which clients know it; `scopes` are named beyond those that guards
-        demand. Challenges point there from now on. It goes around `protect`, else it would be guarded, too.
+        `resource` is its URL; `scopes` are named beyond those of its guards. It goes around `protect`.
         """
         return _publishing(app, self.resource_metadata(resource, scopes, max_age=max_age))
 
