@@ -6,6 +6,7 @@ from contextlib import ExitStack
 import pytest
 
 from watchword.clock import SYSTEM_CLOCK
+from watchword.resource.jwks import JWKSClient
 from watchword.testing.peers import IssuingPeer, Peer
 from watchword.tokens.private_key import PrivateKey
 
@@ -54,3 +55,15 @@ def issuer(start: Callable[[Peer], Peer]) -> IssuingPeer:
 @pytest.fixture(scope="session")
 def spare_key() -> PrivateKey:
     return PrivateKey.generate()
+
+
+@pytest.fixture
+def settled() -> Callable[[JWKSClient], None]:
+    """Wait until no fetch of a key set is in the air."""
+
+    def wait(jwks: JWKSClient) -> None:
+        flight = jwks._flights.join(None, lambda _: jwks.keys(), unless=lambda: True)
+        if flight is not None:
+            flight.wait()
+
+    return wait

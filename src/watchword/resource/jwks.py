@@ -110,6 +110,16 @@ class JWKSClient:
         """Return the set without blocking the event loop; as `keys`."""
         return await run_async(self.flow(kid))
 
+    def held(self) -> JWKSet | None:
+        """Return the set that may be used now, without waiting; one that is due is fetched meanwhile."""
+        now = self._clock.monotonic()
+        held = self._usable(now)
+        if held is None:
+            return None
+        if now >= held.fresh_until:
+            self._refresh(now)
+        return held.keys
+
     def warm(self) -> None:
         """Begin to fetch the set if there is none, without waiting for it."""
         self._refresh(self._clock.monotonic())

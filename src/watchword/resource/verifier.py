@@ -7,6 +7,7 @@ from watchword.clock import SYSTEM_CLOCK, Clock
 from watchword.errors import ConfigurationError, IssuerNotTrusted, KeyUnknown
 from watchword.fetch import Waiting, run, run_async
 from watchword.resource.jwks import JWKSClient
+from watchword.resource.verified_cache import VerifiedCache, digest_of
 from watchword.tokens import base64url, strict_json
 from watchword.tokens.jwk_set import JWKSet
 from watchword.tokens.jws import split
@@ -28,6 +29,9 @@ class AcceptedIssuer:
 class TokenVerifier:
     """Verifies access tokens; no network for a token whose key is known.
 
+    A text that was verified before is not verified again until its times or its issuer's keys say otherwise:
+    the answer is what verifying it again would be. Only refusals are worked out anew each time.
+
     Args:
         issuers: each `policy.issuer` once. Nothing is shared between them: a key of one never verifies
             a token of another.
@@ -37,12 +41,13 @@ class TokenVerifier:
         ConfigurationError: no issuer, one twice, or a secret beside public keys.
     """
 
-    __slots__ = ("_clock", "_issuers", "_only")
+    __slots__ = ("_cache", "_clock", "_issuers", "_only")
 
     def __init__(self, issuers: Iterable[AcceptedIssuer], *, clock: Clock = SYSTEM_CLOCK) -> None:
         accepted = list(issuers)
         self._issuers = {issuer.policy.issuer: issuer for issuer in accepted}
         self._clock = clock
+        self._cache = VerifiedCache(clock)
         problems = []
         if not accepted:
             problems.append("issuers: expected at least one")
@@ -66,11 +71,15 @@ class TokenVerifier:
             TokenError: the token must not be accepted; the leaf says which check refused it.
             KeysUnavailable: the issuer's keys cannot be had now.
         """
-        return run(self._flow(token))
+        digest = digest_of(token)
+        seen = None if digest is None else self._cache.find(digest)
+        return run(self._flow(token, digest)) if seen is None else seen
 
     async def averify(self, token: str) -> VerifiedToken:
         """Verify a token without ever blocking the event loop; as `verify`."""
-        return await run_async(self._flow(token))
+        digest = digest_of(token)
+        seen = None if digest is None else self._cache.find(digest)
+        return await run_async(self._flow(token, digest)) if seen is None else seen
 
     def warm(self) -> None:
         """Begin to fetch the keys that are not there yet, without waiting for them."""
@@ -79,21 +88,35 @@ class TokenVerifier:
                 issuer.keys.warm()
 
     def close(self) -> None:
-        """Let the threads that fetch keys end."""
+        """Forget what was verified, and let the threads that fetch keys end."""
+        self._cache.clear()
         for issuer in self._issuers.values():
             if isinstance(issuer.keys, JWKSClient):
                 issuer.keys.close()
 
-    def _flow(self, token: str) -> Waiting[VerifiedToken]:
+    def _flow(self, token: str, digest: bytes | None) -> Waiting[VerifiedToken]:
         issuer = self._only or self._select(token)
-        keys = issuer.keys
-        if not isinstance(keys, JWKSClient):
-            return verify(token, keys, issuer.policy, self._clock.now())
+        source = issuer.keys
+        keys = (yield from source.flow()) if isinstance(source, JWKSClient) else source
         try:
-            return verify(token, (yield from keys.flow()), issuer.policy, self._clock.now())
+            return self._judged(token, digest, issuer, keys)
         except KeyUnknown as unknown:
+            if not isinstance(source, JWKSClient):
+                raise
             kid = unknown.kid
-        return verify(token, (yield from keys.flow(kid)), issuer.policy, self._clock.now())
+        return self._judged(token, digest, issuer, (yield from source.flow(kid)))
+
+    def _judged(
+        self, token: str, digest: bytes | None, issuer: AcceptedIssuer, keys: JWKSet | SharedSecret
+    ) -> VerifiedToken:
+        """Verify, and remember what was accepted."""
+        policy = issuer.policy
+        verified = verify(token, keys, policy, self._clock.now())
+        if digest is not None:
+            self._cache.keep(
+                digest, verified, length=len(token), source=issuer.keys, keys=keys, leeway=policy.leeway
+            )
+        return verified
 
     def _select(self, token: str) -> AcceptedIssuer:
         """Find the configured issuer that the token claims to be of; `verify` then holds it to that.
