@@ -1,4 +1,4 @@
-"""P1, P2 and P4: what verifying and issuing cost beside the bare signature and beside other libraries."""
+"""P1 to P4: what verifying and issuing cost beside the bare signature and beside other libraries."""
 
 import argparse
 import json
@@ -9,10 +9,12 @@ import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack
 from importlib.metadata import version
-from typing import Any, NamedTuple
+from typing import Any
 
+from benchmarks.cached import remembering
 from benchmarks.peers import AUDIENCE, ISSUER, PEERS, Node, NodeUnavailable, bare, bare_sign, node_jose
-from benchmarks.race import Batch, Ratio, calling, race
+from benchmarks.race import Batch, calling, race
+from benchmarks.row import Goal, Row
 from watchword.errors import TokenError
 from watchword.keys.issuer import Issuer
 from watchword.keystores.memory import MemoryKeyStore
@@ -24,42 +26,10 @@ ALGORITHMS = {"RS256": "RS256", "ES256": "ES256", "Ed25519": "EdDSA"}
 """What the table calls it, and the `alg` that every peer knows."""
 
 
-class Goal(NamedTuple):
-    """What must be reached, and what would be good."""
-
-    must: float
-    aim: float
-    at_least: bool = False
-
-    def held(self, ratio: float) -> bool:
-        return ratio >= self.must if self.at_least else ratio <= self.must
-
-    def __str__(self) -> str:
-        return f"{'≥' if self.at_least else '≤'} {self.must:g}, aim {self.aim:g}"
-
-
 P1 = {"RS256": Goal(1.5, 1.35), "ES256": Goal(1.18, 1.10), "Ed25519": Goal(1.18, 1.10)}
 P2 = {"RS256": Goal(2.5, 3.2, True), "ES256": Goal(1.6, 1.8, True), "Ed25519": Goal(1.3, 1.4, True)}
 P2_NODE = Goal(1.0, 1.0, True)
 P4 = {"RS256": Goal(1.05, 1.0), "ES256": Goal(1.3, 1.15), "Ed25519": Goal(1.2, 1.08)}
-
-
-class Row(NamedTuple):
-    """One line of the result."""
-
-    measure: str
-    what: str
-    algorithm: str
-    ratio: Ratio
-    microseconds: float
-    """Ours, for orientation only: it says nothing about another machine."""
-    goal: Goal | None = None
-
-    @property
-    def verdict(self) -> str:
-        if self.goal is None:
-            return ""
-        return "OK" if self.goal.held(self.ratio.median) else "MISSED"
 
 
 def verifying(name: str, alg: str, node: Node | None, seconds: float) -> Iterator[Row]:
@@ -116,6 +86,8 @@ def measured(seconds: float) -> Iterator[Row]:
         for name, alg in ALGORITHMS.items():
             yield from verifying(name, alg, node, seconds)
         for name, alg in ALGORITHMS.items():
+            yield from remembering(name, alg, seconds / 2)
+        for name, alg in ALGORITHMS.items():
             yield issuing(name, alg, seconds / 2)
 
 
@@ -129,13 +101,6 @@ def _demand_refused(deed: Any, who: str) -> None:
             return
         raise
     raise RuntimeError(f"{who} accepted a forged token: this race would compare nothing")
-
-
-def _line(row: Row) -> str:
-    spread = f"{row.ratio.low:.2f}-{row.ratio.high:.2f}"
-    goal = "" if row.goal is None else str(row.goal)
-    columns = f"{row.measure}  {row.what:32} {row.algorithm:8} {row.ratio.median:6.2f}  ({spread:>11})"
-    return f"{columns}  {row.microseconds:7.1f} µs  {goal:18} {row.verdict}".rstrip()
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -154,26 +119,10 @@ def main(arguments: list[str] | None = None) -> int:
     for row in measured(options.seconds):
         rows.append(row)
         if not options.json:
-            print(_line(row), flush=True)
+            print(row, flush=True)
     if options.json:
-        print(json.dumps({"packages": packages, "rows": [_as_json(row) for row in rows]}, indent=1))
+        print(json.dumps({"packages": packages, "rows": [row.as_json() for row in rows]}, indent=1))
     return 0
-
-
-def _as_json(row: Row) -> dict[str, object]:
-    goal = row.goal
-    return {
-        "measure": row.measure,
-        "what": row.what,
-        "algorithm": row.algorithm,
-        "ratio": round(row.ratio.median, 3),
-        "low": round(row.ratio.low, 3),
-        "high": round(row.ratio.high, 3),
-        "microseconds": round(row.microseconds, 2),
-        "must": None if goal is None else goal.must,
-        "aim": None if goal is None else goal.aim,
-        "held": None if goal is None else goal.held(row.ratio.median),
-    }
 
 
 if __name__ == "__main__":
