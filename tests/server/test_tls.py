@@ -111,7 +111,9 @@ def serial_of(connection: ssl.SSLSocket) -> int:
 def presented(served, ca) -> int:
     with connected(served, ca.client()) as connection:
         connection.sendall(GET)
-        assert served.read_reply(connection).status == 200
+        answer = served.read_reply(connection)
+        assert answer.status == 200
+        assert served.logged(answer.headers["x-request-id"])["client"] == "127.0.0.1"
         return serial_of(connection)
 
 

@@ -7,6 +7,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from watchword.app.config import ServerSettings
 from watchword.app.foreign_keys import ForeignKeys
+from watchword.app.gauges import ServiceGauges
+from watchword.app.measured_ledger import MeasuredLedger
 from watchword.app.readiness import Readiness
 from watchword.app.rotation import rotate_due, rotate_keys
 from watchword.app.tasks import forget_expired
@@ -25,6 +27,7 @@ from watchword.server.endpoints.introspect import IntrospectEndpoint
 from watchword.server.endpoints.published import Published
 from watchword.server.endpoints.token import TokenEndpoint
 from watchword.server.metadata import authorization_server_metadata
+from watchword.server.metrics import Metrics
 from watchword.server.rate import RateLimiter
 from watchword.server.request import Receive, Scope, Send
 from watchword.server.routes import table
@@ -62,11 +65,13 @@ async def opened(settings: ServerSettings, *, clock: Clock = SYSTEM_CLOCK) -> As
             Transport(ca_file=settings.ca_file), max_age=settings.jwks_max_age, clock=clock
         )
         stack.callback(foreign_keys.close)
+        metrics = Metrics(GRANTS)
+        metrics.gauges.append(ServiceGauges(issuer, ledger, clock))
         per_client, per_address = settings.rate_per_client, settings.rate_per_address
         authority = build_authority(
             issuer,
             trust,
-            ledger,
+            MeasuredLedger(ledger, metrics.store_seconds, clock),
             keys=foreign_keys,
             clock=clock,
             leeway=settings.leeway,
@@ -83,7 +88,7 @@ async def opened(settings: ServerSettings, *, clock: Clock = SYSTEM_CLOCK) -> As
         stop_sign = StopSign()
         routes = table(
             settings.issuer,
-            token=TokenEndpoint(authority.tokens),
+            token=TokenEndpoint(authority.tokens, count=metrics.tokens.add),
             introspect=IntrospectEndpoint(authority.introspection),
             published=Published(
                 issuer,
@@ -99,7 +104,7 @@ async def opened(settings: ServerSettings, *, clock: Clock = SYSTEM_CLOCK) -> As
             rotate_keys(issuer, settings.rotation, ledger, clock),
         ):
             stack.callback(asyncio.create_task(work).cancel)
-        yield Application(routes, stop_sign, address_limit=address_limit, clock=clock)
+        yield Application(routes, stop_sign, metrics=metrics, address_limit=address_limit, clock=clock)
 
 
 def create_app(settings: ServerSettings, *, clock: Clock = SYSTEM_CLOCK) -> "TokenService":

@@ -39,6 +39,10 @@ class ServerSettings:
     rotation: RotationPolicy = field(default_factory=RotationPolicy)
     """How long a signing key lives in each state, and the algorithm of new ones."""
     listen: Address
+    admin_socket: Path | None = None
+    """`None`: `admin.sock` in the data folder."""
+    metrics_listen: Address | None = None
+    """On loopback; `None`: metrics are read at the admin socket only."""
     tls: Pair | None = None
     rate_per_client: Rate | None = DEFAULT_RATE_PER_CLIENT
     """`None`: no limit."""
@@ -74,6 +78,7 @@ class ServerSettings:
             )
         listen = _read(source, "LISTEN", values.address)
         leeway = _read(source, "LEEWAY", lambda text: values.duration(text, longest=MAX_LEEWAY))
+        metrics_listen = _read(source, "METRICS_LISTEN", values.loopback)
         tls = _tls(source)
         if tls is not None and issuer is not None and issuer.startswith("http:"):
             source.warnings.append("WATCHWORD_TLS_CERT: expected an ISSUER with https, found http")
@@ -93,6 +98,8 @@ class ServerSettings:
             keys=keys or f"files:{database.parent / 'keys'}",
             rotation=rotation,
             listen=listen or values.default_address(issuer),
+            admin_socket=source.path("ADMIN_SOCKET"),
+            metrics_listen=metrics_listen,
             tls=tls,
             rate_per_client=per_client,
             rate_per_address=per_address,

@@ -6,16 +6,20 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import uvloop
 
+from watchword.app.admin_socket import admin_socket
 from watchword.app.build import opened
 from watchword.app.config import ServerSettings
 from watchword.app.setting_values import Address
 from watchword.errors import AddressUnavailable, ConfigurationError, WatchwordError
 from watchword.server import logs
-from watchword.server.serving import serve
+from watchword.server.admin import OwnerProtocol, admin_application
+from watchword.server.application import Application
+from watchword.server.serving import serve, serving_beside
 from watchword.server.tls import ReloadingTLS
 
 logger = logging.getLogger("watchword.app")
@@ -46,7 +50,7 @@ async def _serve(
     tls: ReloadingTLS | None,
     on_ready: Callable[[Address], None],
 ) -> None:
-    async with opened(settings) as application:
+    async with opened(settings) as application, _operators_listeners(settings, application, tls):
         host, port = listener.getsockname()[:2]
         await serve(
             application,
@@ -56,8 +60,33 @@ async def _serve(
         )
 
 
-def listening_socket(address: Address) -> socket.socket:
+@asynccontextmanager
+async def _operators_listeners(
+    settings: ServerSettings, application: Application, tls: ReloadingTLS | None
+) -> AsyncIterator[None]:
+    """Serve metrics on the admin socket, and on loopback where that is asked for; never on `LISTEN`."""
+    if application.metrics is None:
+        yield
+        return
+    if tls is not None:
+        application.metrics.gauges.append(tls.gauges)
+    admin = admin_application(application.metrics, application.stop_sign)
+    async with AsyncExitStack() as stack:
+        own = stack.enter_context(admin_socket(settings.admin_socket or settings.data_folder / "admin.sock"))
+        await stack.enter_async_context(serving_beside(admin, own, protocol=OwnerProtocol))
+        if settings.metrics_listen is not None:
+            open_one = listening_socket(settings.metrics_listen, setting="METRICS_LISTEN")
+            stack.callback(open_one.close)
+            await stack.enter_async_context(serving_beside(admin, open_one))
+        yield
+
+
+def listening_socket(address: Address, *, setting: str = "LISTEN") -> socket.socket:
     """Return a socket bound to an address; it refuses connections until somebody listens.
+
+    Args:
+        address: where.
+        setting: that named it, for messages.
 
     Raises:
         ConfigurationError: there is no such address here, or this user may not have the port.
@@ -70,7 +99,7 @@ def listening_socket(address: Address) -> socket.socket:
         listener = socket.socket(family, socket.SOCK_STREAM)
     except OSError as error:
         raise ConfigurationError(
-            f"WATCHWORD_LISTEN: {address} is no address of this machine: {error.strerror}"
+            f"WATCHWORD_{setting}: {address} is no address of this machine: {error.strerror}"
         ) from None
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -79,19 +108,19 @@ def listening_socket(address: Address) -> socket.socket:
         listener.bind(place)
     except OSError as error:
         listener.close()
-        raise _not_bound(address, error) from None
+        raise _not_bound(address, error, setting) from None
     return listener
 
 
-def _not_bound(address: Address, error: OSError) -> WatchwordError:
+def _not_bound(address: Address, error: OSError, setting: str) -> WatchwordError:
     if error.errno == errno.EADDRINUSE:
         return AddressUnavailable(
-            f"{address} is taken by another process; stop it, or name another address in WATCHWORD_LISTEN"
+            f"{address} is taken by another process; stop it, or name another address in WATCHWORD_{setting}"
         )
     if error.errno == errno.EACCES:
         return ConfigurationError(
-            f"WATCHWORD_LISTEN: this user may not listen at {address}; name a port above 1023"
+            f"WATCHWORD_{setting}: this user may not listen at {address}; name a port above 1023"
         )
     return ConfigurationError(
-        f"WATCHWORD_LISTEN: {address} is no address of this machine: {(error.strerror or 'error').lower()}"
+        f"WATCHWORD_{setting}: {address} is no address of this machine: {(error.strerror or 'error').lower()}"
     )

@@ -9,7 +9,7 @@ from watchword.keys.issuer_url import issuer_url as issuer
 from watchword.keys.issuer_url import shown
 from watchword.server.rate import Rate
 
-__all__ = ["Address", "address", "default_address", "duration", "issuer", "rate", "shown"]
+__all__ = ["Address", "address", "default_address", "duration", "issuer", "loopback", "rate", "shown"]
 
 _DURATION = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?) ?([smhd])?")
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
@@ -44,6 +44,14 @@ def address(text: str) -> Address:
     if not _HOST.fullmatch(host):
         raise ValueError(f"expected host:port, as in 127.0.0.1:9000, found {shown(text)}")
     return Address(host, int(port))
+
+
+def loopback(text: str) -> Address:
+    """Return `host:port` on this machine only."""
+    found = address(text)
+    if not is_loopback(found.host):
+        raise ValueError(f"expected a loopback address, as in 127.0.0.1:9001, found {shown(text)}")
+    return found
 
 
 def default_address(issuer_url: str) -> Address:

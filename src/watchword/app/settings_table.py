@@ -26,6 +26,8 @@ SETTINGS = (
     Setting("LISTEN", "127.0.0.1:<port of ISSUER>", "`host:port`; an IPv6 address in brackets"),
     Setting("TLS_CERT", "", "PEM file with the certificate chain; then `LISTEN` speaks TLS"),
     Setting("TLS_KEY", "", "PEM file with its private key, for its owner alone"),
+    Setting("ADMIN_SOCKET", "<data folder>/admin.sock", "the owner-only Unix socket of the operator"),
+    Setting("METRICS_LISTEN", "", "loopback `host:port` where Prometheus reads metrics"),
     Setting("RATE_PER_CLIENT", "200/1000", "requests per second and burst of each authenticated client"),
     Setting("RATE_PER_ADDRESS", "1000/2000", "requests per second and burst of each network; 0 is off"),
     Setting("TRUST", "", "the trust document that is applied at start when it is new"),
@@ -35,7 +37,7 @@ SETTINGS = (
     Setting("CA_FILE", "", "PEM certificates to trust instead of the system's when keys are fetched"),
 )
 
-RESERVED = ("ADMIN_SOCKET", "SEAL")
+RESERVED = ("SEAL",)
 """Names of later releases: whoever sets one expects protection that is not there yet."""
 
 OF_SERVICES = (

@@ -31,15 +31,13 @@ class AddressLimit:
         """Return if this address may ask now.
 
         Args:
-            address: of the peer; a Unix socket has none, and nobody to be told apart.
+            address: of the peer; those without one (a Unix socket, a broken connection) share an account.
             request_id: for the sample of a refusal.
 
         Raises:
             TooManyRequests: and when it may ask again.
         """
-        if address is None:
-            return
-        network = network_of(address)
+        network = network_of(address or "")
         wait = self._limiter.take(network)
         if wait:
             error = TooManyRequests(

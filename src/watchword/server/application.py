@@ -11,6 +11,7 @@ from watchword.server.address_limit import AddressLimit
 from watchword.server.answer import Answer
 from watchword.server.errors import oauth_refusal, problem
 from watchword.server.logs import FIELDS
+from watchword.server.metrics import Metrics
 from watchword.server.request import Receive, Request, Scope, Send
 from watchword.server.routes import Route
 from watchword.server.stop_sign import StopSign
@@ -34,23 +35,26 @@ class Application:
     Args:
         routes: by exact path.
         stop_sign: once it is raised, each answer is the last one on its connection.
+        metrics: counts every request.
         address_limit: how often a network may `POST`. What is read with `GET` comes from memory and is free.
         clock: for the duration in the log.
     """
 
-    __slots__ = ("_address_limit", "_clock", "_routes", "stop_sign")
+    __slots__ = ("_address_limit", "_clock", "_routes", "metrics", "stop_sign")
 
     def __init__(
         self,
         routes: Mapping[bytes, Route],
         stop_sign: StopSign,
         *,
+        metrics: Metrics | None = None,
         address_limit: AddressLimit | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._routes = routes
         self._address_limit = address_limit
         self._clock = clock
+        self.metrics = metrics
         self.stop_sign = stop_sign
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -58,9 +62,17 @@ class Application:
         started = self._clock.monotonic()
         request = Request(scope, receive, new_request_id())
         peer = scope["client"][0] if scope.get("client") else None
-        answer = await self._answer(self._routes.get(scope["raw_path"]), scope["method"], peer, request)
+        route = self._routes.get(scope["raw_path"])
+        answer = await self._answer(route, scope["method"], peer, request)
         if answer is None and ANSWERED in scope.get("state", ()):
             return
+        seconds = self._clock.monotonic() - started
+        self.count(
+            "other" if route is None else route.name,
+            None if answer is None else answer.status,
+            None if answer is None else answer.error,
+            seconds,
+        )
         # before the answer leaves: whoever was told a request id can be sure that it stands in the log
         log_request(
             request.id,
@@ -70,7 +82,7 @@ class Application:
             method=scope["method"],
             # without the query: what it holds is not ours to keep
             path=scope["raw_path"].decode("ascii", "backslashreplace"),
-            ms=round((self._clock.monotonic() - started) * 1000, 2),
+            ms=round(seconds * 1000, 2),
         )
         if answer is not None:
             headers = answer.header_fields(request.id.encode())
@@ -78,6 +90,14 @@ class Application:
                 headers.append(_CLOSE)
             await send({"type": "http.response.start", "status": answer.status, "headers": headers})
             await send({"type": "http.response.body", "body": answer.body})
+
+    def count(self, endpoint: str, status: int | None, error: Exception | None, seconds: float) -> None:
+        """Count a request that was answered here, or by the protocol in front."""
+        if self.metrics is not None:
+            code = None
+            if error is not None:
+                code = code_of(error) if isinstance(error, WatchwordError) else "other"
+            self.metrics.answered(endpoint, status, code, seconds)
 
     async def _answer(
         self, route: Route | None, method: str, peer: str | None, request: Request

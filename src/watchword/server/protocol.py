@@ -7,7 +7,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from watchword.errors import RequestRefused
-from watchword.server.application import ANSWERED, log_request, new_request_id
+from watchword.server.application import ANSWERED, Application, log_request, new_request_id
 from watchword.server.errors import problem
 from watchword.server.limits import (
     BODY_SECONDS,
@@ -148,6 +148,8 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         answer, request_id = problem(error), new_request_id()
         log_request(request_id, self.client[0] if self.client else None, answer.status, error)
+        if isinstance(self.app, Application):
+            self.app.count("other", answer.status, error, 0.0)
         fields = [*self.server_state.default_headers, *answer.header_fields(request_id.encode()), _CLOSE]
         lines = [b"%s: %s\r\n" % field for field in fields]
         self.transport.write(b"".join([STATUS_LINE[answer.status], *lines, b"\r\n", answer.body]))

@@ -21,6 +21,8 @@ class Route(NamedTuple):
     method: Literal["GET", "POST"]
     handler: Handler
     errors: Literal["oauth", "problem"]
+    name: str = "other"
+    """What metrics call it; one of `watchword.server.metrics.ENDPOINTS`."""
 
     @property
     def allow(self) -> bytes:
@@ -46,12 +48,14 @@ def table(
     """
     base = urlsplit(issuer).path
     routes = {
-        f"{base}/token": Route("POST", token, "oauth"),
-        f"{base}/introspect": Route("POST", introspect, "oauth"),
-        f"{base}/.well-known/jwks.json": Route("GET", published.jwk_set, "problem"),
-        f"/.well-known/oauth-authorization-server{base}": Route("GET", published.metadata, "problem"),
-        f"{base}/public-key": Route("GET", published.public_key, "problem"),
-        "/health/live": Route("GET", live, "problem"),
-        "/health/ready": Route("GET", ready, "problem"),
+        f"{base}/token": Route("POST", token, "oauth", "token"),
+        f"{base}/introspect": Route("POST", introspect, "oauth", "introspect"),
+        f"{base}/.well-known/jwks.json": Route("GET", published.jwk_set, "problem", "jwks"),
+        f"/.well-known/oauth-authorization-server{base}": Route(
+            "GET", published.metadata, "problem", "metadata"
+        ),
+        f"{base}/public-key": Route("GET", published.public_key, "problem", "public_key"),
+        "/health/live": Route("GET", live, "problem", "live"),
+        "/health/ready": Route("GET", ready, "problem", "ready"),
     }
     return MappingProxyType({path.encode("ascii"): route for path, route in routes.items()})

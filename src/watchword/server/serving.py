@@ -4,12 +4,13 @@ import asyncio
 import signal
 import ssl
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from socket import socket
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from socket import AF_UNIX, socket
 from typing import Any, cast
 
 from uvicorn import Config, Server
+from uvicorn.server import ServerState
 
 from watchword.server.application import Application
 from watchword.server.limits import DRAIN_SECONDS, HEADER_SECONDS, KEEP_ALIVE_SECONDS, STOP_SECONDS
@@ -34,20 +35,7 @@ class GracefulServer(Server):
         tls: ssl.SSLContext | None = None,
         protocol: type[BoundedProtocol] = BoundedProtocol,
     ) -> None:
-        super().__init__(
-            Config(
-                application,
-                http=protocol,
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                proxy_headers=False,  # no header says who connects (RFC 7239 is for listed proxies only)
-                server_header=False,
-                timeout_keep_alive=KEEP_ALIVE_SECONDS,
-                timeout_graceful_shutdown=STOP_SECONDS,
-            )
-        )
+        super().__init__(_config(application, protocol))
         self._stop_sign = application.stop_sign
         self._on_ready = on_ready
         self._tls = tls
@@ -118,3 +106,41 @@ async def serve(
 ) -> None:
     """Serve until SIGINT or SIGTERM; return once everything accepted is answered, or 20 s have passed."""
     await GracefulServer(application, on_ready=on_ready, tls=tls).serve(sockets=list(sockets))
+
+
+@asynccontextmanager
+async def serving_beside(
+    application: Application, listener: socket, *, protocol: type[BoundedProtocol] = BoundedProtocol
+) -> AsyncIterator[None]:
+    """Serve another application on a socket of its own, TCP or Unix, for the time of an `async with`."""
+    config, state = _config(application, protocol), ServerState()
+    config.load()
+    loop = asyncio.get_running_loop()
+
+    def connection() -> asyncio.Protocol:
+        made: asyncio.Protocol = cast(Any, protocol)(config=config, server_state=state, app_state={})
+        return made
+
+    create = loop.create_unix_server if listener.family == AF_UNIX else loop.create_server
+    server = await cast(Any, create)(connection, sock=listener)
+    try:
+        yield
+    finally:
+        server.close()
+        for open_one in list(state.connections):
+            open_one.shutdown()
+
+
+def _config(application: Application, protocol: type[BoundedProtocol]) -> Config:
+    return Config(
+        application,
+        http=protocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,  # no header says who connects (RFC 7239 is for listed proxies only)
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=STOP_SECONDS,
+    )

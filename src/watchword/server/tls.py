@@ -4,10 +4,14 @@ import logging
 import os
 import ssl
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from cryptography import x509
+
 from watchword.errors import ConfigurationError
+from watchword.server.exposition import Gauge
 
 logger = logging.getLogger("watchword.server")
 
@@ -38,12 +42,12 @@ class ReloadingTLS:
         ConfigurationError: it cannot be used.
     """
 
-    __slots__ = ("_pair", "_ready", "_seen", "context")
+    __slots__ = ("_ends", "_pair", "_ready", "_seen", "context")
 
     def __init__(self, pair: Pair) -> None:
         self._pair = pair
         self._seen = _versions(pair)
-        self._ready = load(pair)
+        self._ready, self._ends = load(pair), _end_of(pair)
         self.context = load(pair)
         # called at the start of each handshake, with or without a server name
         self.context.sni_callback = self._choose
@@ -55,11 +59,19 @@ class ReloadingTLS:
             return
         self._seen = versions
         try:
-            self._ready = load(self._pair)
+            self._ready, self._ends = load(self._pair), _end_of(self._pair)
         except ConfigurationError as error:
             logger.warning("the TLS certificate stays as it was: %s", "; ".join(error.problems))
         else:
             logger.info("a new TLS certificate was taken up")
+
+    async def gauges(self) -> Sequence[Gauge]:
+        """Return when the certificate in force ends, for metrics."""
+        self.refresh()
+        ends = {"": self._ends}
+        return (
+            Gauge("watchword_tls_certificate_ends_seconds", "When it ends, seconds since the epoch.", ends),
+        )
 
     def _choose(self, connection: Any, _name: str | None, _context: ssl.SSLContext) -> None:
         self.refresh()
@@ -87,6 +99,16 @@ def load(pair: Pair) -> ssl.SSLContext:
     except OSError as error:
         raise ConfigurationError(_why(error, pair)) from None
     return context
+
+
+def _end_of(pair: Pair) -> float:
+    try:
+        first = x509.load_pem_x509_certificates(pair.certificate.read_bytes())[0]
+    except (OSError, ValueError, IndexError):
+        raise ConfigurationError(
+            f"WATCHWORD_TLS_CERT: expected certificates in {pair.certificate}, found something else"
+        ) from None
+    return first.not_valid_after_utc.timestamp()
 
 
 def _no_passphrase() -> str:

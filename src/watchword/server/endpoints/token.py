@@ -1,5 +1,6 @@
 """`POST /token` (RFC 6749 §3.2)."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 from watchword.authority.requests import TokenAnswer, TokenRequest
@@ -17,18 +18,26 @@ class IssuesTokens(Protocol):
 
 
 class TokenEndpoint:
-    """Reads the form, asks the authority, answers."""
+    """Reads the form, asks the authority, answers.
 
-    __slots__ = ("_authority",)
+    Args:
+        authority: issues.
+        count: told the grant type of each token that was issued.
+    """
 
-    def __init__(self, authority: IssuesTokens) -> None:
+    __slots__ = ("_authority", "_count")
+
+    def __init__(self, authority: IssuesTokens, *, count: Callable[[str], None] | None = None) -> None:
         self._authority = authority
+        self._count = count
 
     async def __call__(self, request: Request) -> Answer:
         """Answer a token request (RFC 6749 §5.1)."""
         parameters = await read_form(request)
         asked = TokenRequest(parameters, request.header(b"authorization"), request.id)
         given = await self._authority.token(asked)
+        if self._count is not None:
+            self._count(next(value for name, value in parameters if name == "grant_type"))
         members = {
             "access_token": given.access_token,
             "token_type": given.token_type,

@@ -1,0 +1,19 @@
+"""`GET /metrics`: for Prometheus, and only on the listeners of the operator."""
+
+from watchword.server.answer import Answer
+from watchword.server.exposition import CONTENT_TYPE
+from watchword.server.metrics import Metrics
+from watchword.server.request import Request
+
+
+class MetricsEndpoint:
+    """Answers with the page of the moment."""
+
+    __slots__ = ("_metrics",)
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    async def __call__(self, _: Request) -> Answer:
+        """Return every metric."""
+        return Answer(200, await self._metrics.page(), CONTENT_TYPE)

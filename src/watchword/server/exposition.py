@@ -1,0 +1,121 @@
+"""Metrics as Prometheus reads them (text format 0.0.4): every label has a fixed set of values."""
+
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
+
+OTHER = "other"
+"""Stands for every label value that is not in its set."""
+
+BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+"""Upper bounds in seconds; one more bucket has no bound."""
+
+
+class Gauge(NamedTuple):
+    """A value as it is now, for each value of at most one label."""
+
+    name: str
+    meaning: str
+    values: Mapping[str, float]
+    """By label value; `""` where there is no label."""
+    label: str = ""
+
+    def lines(self) -> Iterator[str]:
+        """Yield the lines of this family."""
+        yield from _head(self.name, "gauge", self.meaning)
+        for value, number in self.values.items():
+            yield _line(self.name, {self.label: value} if self.label else {}, number)
+
+
+class Counter:
+    """Counts by fixed label values; whatever is not among them counts as `other`.
+
+    Args:
+        name: of the family, ending in `_total`.
+        meaning: one line.
+        labels: the values that each label can have, besides `other`.
+    """
+
+    __slots__ = ("_counts", "_labels", "meaning", "name")
+
+    def __init__(self, name: str, meaning: str, **labels: Collection[str]) -> None:
+        self.name = name
+        self.meaning = meaning
+        self._labels = {label: frozenset(values) for label, values in labels.items()}
+        self._counts: dict[tuple[str, ...], int] = {}
+
+    def add(self, *values: str) -> None:
+        """Count one, with a value for each label in its order."""
+        known = tuple(
+            value if value in allowed else OTHER
+            for value, allowed in zip(values, self._labels.values(), strict=True)
+        )
+        self._counts[known] = self._counts.get(known, 0) + 1
+
+    def lines(self) -> Iterator[str]:
+        """Yield the lines of this family."""
+        yield from _head(self.name, "counter", self.meaning)
+        for values, count in sorted(self._counts.items()):
+            yield _line(self.name, dict(zip(self._labels, values, strict=True)), count)
+
+
+class Histogram:
+    """Durations in fixed buckets, by the fixed values of one label.
+
+    Args:
+        name: of the family, ending in `_seconds`.
+        meaning: one line.
+        label: its name.
+        values: what it can be, besides `other`.
+    """
+
+    __slots__ = ("_counts", "_label", "_sums", "_values", "meaning", "name")
+
+    def __init__(self, name: str, meaning: str, *, label: str, values: Collection[str]) -> None:
+        self.name = name
+        self.meaning = meaning
+        self._label = label
+        self._values = frozenset(values)
+        self._counts: dict[str, list[int]] = {}
+        self._sums: dict[str, float] = {}
+
+    def observe(self, value: str, seconds: float) -> None:
+        """Count one that took so long."""
+        known = value if value in self._values else OTHER
+        counts = self._counts.get(known)
+        if counts is None:
+            counts = self._counts[known] = [0] * (len(BUCKETS) + 1)
+        counts[bisect_left(BUCKETS, seconds)] += 1
+        self._sums[known] = self._sums.get(known, 0.0) + seconds
+
+    def lines(self) -> Iterator[str]:
+        """Yield the lines of this family; buckets are cumulative."""
+        yield from _head(self.name, "histogram", self.meaning)
+        for value, counts in sorted(self._counts.items()):
+            label, total = {self._label: value}, 0
+            for bound, count in zip((*map(str, BUCKETS), "+Inf"), counts, strict=True):
+                total += count
+                yield _line(f"{self.name}_bucket", label | {"le": bound}, total)
+            yield _line(f"{self.name}_sum", label, self._sums[value])
+            yield _line(f"{self.name}_count", label, total)
+
+
+def text(families: Iterable[Gauge | Counter | Histogram]) -> bytes:
+    """Return the whole page."""
+    return "".join(line + "\n" for family in families for line in family.lines()).encode("utf-8")
+
+
+def _head(name: str, kind: str, meaning: str) -> Iterator[str]:
+    yield f"# HELP {name} {meaning}"
+    yield f"# TYPE {name} {kind}"
+
+
+def _line(name: str, labels: Mapping[str, str], value: float) -> str:
+    shown = ",".join(f'{label}="{_escaped(text)}"' for label, text in labels.items())
+    return f"{name}{{{shown}}} {value!r}" if shown else f"{name} {value!r}"
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

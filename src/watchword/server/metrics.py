@@ -1,0 +1,82 @@
+"""What the token service counts about itself; nothing that comes from outside becomes a label."""
+
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+
+from watchword.errors import WatchwordError
+from watchword.server.exposition import Counter, Gauge, Histogram, text
+
+ENDPOINTS = ("token", "introspect", "jwks", "metadata", "public_key", "live", "ready")
+STATUSES = ("1xx", "2xx", "3xx", "4xx", "429", "5xx", "unanswered")
+DEEDS = ("record",)
+
+Gauges = Callable[[], Awaitable[Sequence[Gauge]]]
+"""Looks at something when it is asked, not before."""
+
+
+class Metrics:
+    """Counters of one process; what can only be looked at comes from `gauges`, when the page is made.
+
+    Args:
+        grant_types: the ones that the token endpoint knows.
+    """
+
+    __slots__ = ("gauges", "refusals", "requests", "seconds", "store_seconds", "tokens")
+
+    def __init__(self, grant_types: Collection[str]) -> None:
+        self.requests = Counter(
+            "watchword_requests_total",
+            "Requests by endpoint and class of status; 429 has a class of its own.",
+            endpoint=ENDPOINTS,
+            status=STATUSES,
+        )
+        self.seconds = Histogram(
+            "watchword_request_duration_seconds",
+            "From the end of the header to the answer.",
+            label="endpoint",
+            values=ENDPOINTS,
+        )
+        self.refusals = Counter(
+            "watchword_refusals_total",
+            "Refused requests by error code.",
+            endpoint=ENDPOINTS,
+            code=sorted(codes()),
+        )
+        self.tokens = Counter(
+            "watchword_tokens_issued_total", "Tokens by grant type.", grant_type=grant_types
+        )
+        self.store_seconds = Histogram(
+            "watchword_store_wait_seconds",
+            "Waiting for the database until a deed was durable.",
+            label="deed",
+            values=DEEDS,
+        )
+        self.gauges: list[Gauges] = []
+
+    def answered(self, endpoint: str, status: int | None, code: str | None, seconds: float) -> None:
+        """Count a request; `status` is `None` if its client went away, `code` that of a refusal."""
+        self.requests.add(endpoint, _class_of(status))
+        self.seconds.observe(endpoint, seconds)
+        if code is not None:
+            self.refusals.add(endpoint, code)
+
+    async def page(self) -> bytes:
+        """Return all of it as Prometheus reads it."""
+        found = [gauge for look in self.gauges for gauge in await look()]
+        return text((self.requests, self.seconds, self.refusals, self.tokens, self.store_seconds, *found))
+
+
+def codes() -> set[str]:
+    """Return the code of every error that there is."""
+    return {kind.code for kind in _below(WatchwordError)}
+
+
+def _below(kind: type[WatchwordError]) -> Iterator[type[WatchwordError]]:
+    yield kind
+    for narrower in kind.__subclasses__():
+        yield from _below(narrower)
+
+
+def _class_of(status: int | None) -> str:
+    if status is None:
+        return "unanswered"
+    return "429" if status == 429 else f"{status // 100}xx"
