@@ -9,7 +9,7 @@ WORKERS ?= 2
 export WATCHWORD_VECTORS ?= $(abspath ../shared/vectors/wycheproof)
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo test lint types contracts unit bench soak system-deps test-pythons requirements clean
+.PHONY: help install dev demo test lint types contracts unit bench soak interop interop-deps system-deps test-pythons requirements clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -44,6 +44,12 @@ bench: dev  ## side by side with named peers: ratios of medians from interleaved
 
 soak: dev  ## the long forms of the hunts that `make test` does briefly
 	@WATCHWORD_SOAK=1 $(BIN)/pytest -q -n $(WORKERS) --dist loadgroup $(ARGS)
+
+interop: dev interop-deps  ## our tokens at gateways, in other languages and tools, configured as docs/how-to says
+	@$(BIN)/python -m pytest interop -q -n $(WORKERS) --dist loadfile $(ARGS)
+
+interop-deps:  ## those gateways and tools: Debian packages (as root), npm packages, OpenBao
+	@VENV="$(VENV)" sh scripts/interop-deps.sh
 
 system-deps:  ## what needs the system's package manager (as root); nothing else here does
 	@sh scripts/system-deps.sh

@@ -1,0 +1,50 @@
+#!/bin/sh
+# Installs the strangers that `make interop` meets: Debian packages (as root), npm packages, OpenBao.
+# Says in words what is missing; fails only if WATCHWORD_REQUIRE_ALL=1, since their tests skip loudly.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+venv=${VENV:-.venv}
+missing=0
+
+miss() {
+    echo "watchword: $1" >&2
+    missing=1
+}
+
+packages=""
+for pair in haproxy:haproxy nginx:nginx-light prometheus:prometheus npm:npm; do
+    PATH="$PATH:/usr/sbin" command -v "${pair%%:*}" >/dev/null 2>&1 || packages="$packages ${pair#*:}"
+done
+if [ -n "$packages" ]; then
+    if ! command -v apt-get >/dev/null 2>&1; then
+        miss "expected apt-get to install:$packages; found none; install them with your package manager"
+    elif [ "$(id -u)" -ne 0 ]; then
+        miss "expected to run as root to install:$packages; run: sudo make interop-deps"
+    else
+        export DEBIAN_FRONTEND=noninteractive
+        apt-get update -qq && apt-get install -y -qq --no-install-recommends $packages ||
+            miss "could not install:$packages; the lines above say why"
+    fi
+fi
+
+if node -e 'process.exit(+(parseInt(process.versions.node) < 20))' 2>/dev/null; then
+    stamp=interop/node_modules/.installed
+    if [ "$(cat "$stamp" 2>/dev/null)" != "$(cksum <interop/package.json)" ]; then
+        if npm install --prefix interop --no-package-lock --no-audit --no-fund --loglevel=error; then
+            cksum <interop/package.json >"$stamp"
+        else
+            miss "could not install what interop/package.json names; the lines above say why"
+        fi
+    fi
+else
+    miss "expected Node.js 20 or newer, found $(node --version 2>/dev/null || echo none); the npm packages need it"
+fi
+
+if [ ! -x "$venv-interop/bin/bao" ]; then
+    "$venv/bin/python" -m venv "$venv-interop" &&
+        "$venv-interop/bin/pip" install --quiet --disable-pip-version-check --require-hashes -r interop/requirements.txt ||
+        miss "could not install interop/requirements.txt into $venv-interop; the lines above say why"
+fi
+
+[ "$missing" -eq 0 ] && echo "strangers: all are there" && exit 0
+[ "${WATCHWORD_REQUIRE_ALL:-}" != 1 ]
