@@ -13,8 +13,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import urlencode
@@ -52,7 +55,7 @@ secret_sha256 = ["…"]
 """
 
 REFUSED = sorted(set(Forgery) - {Forgery.BOUND, Forgery.DEEP_ACT, Forgery.NOT_YET_VALID})
-"""What every stranger who verifies must refuse; our tokens say no `nbf`, and `cnf` and long `act` are ours alone."""
+"""What every stranger must refuse; our tokens say no `nbf`, and `cnf` and long `act` are ours alone."""
 
 
 def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
@@ -83,7 +86,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def installed(program: str, *, folder: Path | None = None) -> str:
     """Return where a program is, or skip loudly."""
-    found = shutil.which(program, path=str(folder) if folder else None)
+    found = shutil.which(program, path=str(folder or f"{os.environ['PATH']}:/usr/sbin"))
     if found is None:
         pytest.skip(f"{program} is not installed; run: make interop-deps")
     return found
@@ -235,6 +238,20 @@ class Authority:
         return forge(kind, draft, draft.key.public.pem())
 
 
+class Posts(BaseHTTPRequestHandler):
+    """The service behind a gateway: says whom the gateway let through."""
+
+    def do_GET(self) -> None:
+        body = ",".join(self.headers.get_all("X-Token-Subject", [])).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
 def free_ports(names: set[str]) -> dict[str, str]:
     with ExitStack() as stack:
         probes = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in names]
@@ -257,6 +274,32 @@ def running(page: Page) -> Iterator[Running]:
 @pytest.fixture(scope="module")
 def authority(page: Page, running: Running) -> Authority:
     return Authority(page, running)
+
+
+@pytest.fixture(scope="module")
+def posts(page: Page) -> Iterator[None]:
+    server = ThreadingHTTPServer(("127.0.0.1", page.port(5002)), Posts)
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    yield
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture(scope="session")
+def ask_twice() -> Callable[..., int]:
+    """Return the status of a request with several credentials."""
+
+    def send(url: str, *tokens: str) -> int:
+        with closing(HTTPConnection(url.removeprefix("http://"), timeout=GUARD)) as connection:
+            connection.putrequest("GET", "/")
+            for token in tokens:
+                connection.putheader("Authorization", f"Bearer {token}")
+            connection.endheaders()
+            return connection.getresponse().status
+
+    return send
 
 
 @pytest.fixture(scope="session", name="ask")
