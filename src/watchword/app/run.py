@@ -14,6 +14,8 @@ import uvloop
 from watchword.app.admin_socket import admin_socket
 from watchword.app.build import opened
 from watchword.app.config import ServerSettings
+from watchword.app.hardening import seal_memory
+from watchword.app.notify import Notifier
 from watchword.app.setting_values import Address
 from watchword.errors import AddressUnavailable, ConfigurationError, WatchwordError
 from watchword.server import logs
@@ -37,6 +39,7 @@ def run(settings: ServerSettings, *, on_ready: Callable[[Address], None]) -> Non
     """
     os.umask(0o077)  # whatever it was: files that are made from here on are for this user alone
     logs.configure(sys.stderr)
+    seal_memory()  # before a key is in it
     for warning in settings.warnings:
         logger.warning(warning)
     tls = None if settings.tls is None else ReloadingTLS(settings.tls)
@@ -51,13 +54,24 @@ async def _serve(
     on_ready: Callable[[Address], None],
 ) -> None:
     async with opened(settings) as application, _operators_listeners(settings, application, tls):
-        host, port = listener.getsockname()[:2]
-        await serve(
-            application,
-            [listener],
-            on_ready=lambda: on_ready(Address(host, port)),
-            tls=None if tls is None else tls.context,
-        )
+        address = Address(*listener.getsockname()[:2])
+        notifier = Notifier(os.environ)
+        alive = asyncio.create_task(notifier.live())
+
+        def ready() -> None:
+            notifier.ready(f"serving {settings.issuer} at {address}")
+            on_ready(address)
+
+        try:
+            await serve(
+                application,
+                [listener],
+                on_ready=ready,
+                on_stopping=notifier.stopping,
+                tls=None if tls is None else tls.context,
+            )
+        finally:
+            alive.cancel()
 
 
 @asynccontextmanager

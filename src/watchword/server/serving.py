@@ -23,6 +23,7 @@ class GracefulServer(Server):
     Args:
         application: what answers.
         on_ready: called once the sockets accept connections.
+        on_stopping: called when a signal has come, before anything closes.
         tls: for every socket; without it they speak plain HTTP.
         protocol: with other bounds than the usual ones.
     """
@@ -32,12 +33,14 @@ class GracefulServer(Server):
         application: Application,
         *,
         on_ready: Callable[[], None],
+        on_stopping: Callable[[], None] | None = None,
         tls: ssl.SSLContext | None = None,
         protocol: type[BoundedProtocol] = BoundedProtocol,
     ) -> None:
         super().__init__(_config(application, protocol))
         self._stop_sign = application.stop_sign
         self._on_ready = on_ready
+        self._on_stopping = on_stopping
         self._tls = tls
 
     async def startup(self, sockets: list[socket] | None = None) -> None:
@@ -72,6 +75,8 @@ class GracefulServer(Server):
         that no client sends a request into a connection that is about to close.
         """
         self._stop_sign.raised = True
+        if self._on_stopping is not None:
+            self._on_stopping()
         if self.server_state.connections:
             await asyncio.sleep(DRAIN_SECONDS)
         await super().shutdown(sockets=sockets)
@@ -102,10 +107,12 @@ async def serve(
     sockets: Sequence[socket],
     *,
     on_ready: Callable[[], None],
+    on_stopping: Callable[[], None] | None = None,
     tls: ssl.SSLContext | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM; return once everything accepted is answered, or 20 s have passed."""
-    await GracefulServer(application, on_ready=on_ready, tls=tls).serve(sockets=list(sockets))
+    server = GracefulServer(application, on_ready=on_ready, on_stopping=on_stopping, tls=tls)
+    await server.serve(sockets=list(sockets))
 
 
 @asynccontextmanager
