@@ -1,11 +1,9 @@
 """Strangers and our tokens: real processes on loopback, configured by what the how-to pages say."""
 
 import base64
-import hashlib
 import json
 import os
 import re
-import secrets
 import shutil
 import signal
 import socket
@@ -34,7 +32,7 @@ PEERS = Path(__file__).parent
 REQUIRE_ALL = os.environ.get("WATCHWORD_REQUIRE_ALL") == "1"
 GUARD = 30.0
 BLOCK = re.compile(r'^```\w+ title="([^"]+)"\n(.*?)^```', re.MULTILINE | re.DOTALL)
-PORT = re.compile(r"(?<=127\.0\.0\.1:)\d+|(?<=\blisten\()\d+")
+PORT = re.compile(r"(?<=127\.0\.0\.1:)\d+|(?<=\.listen\()\d+")
 
 TRUST = """
 version = 1
@@ -126,7 +124,7 @@ class Page:
     def __init__(self, name: str, folder: Path) -> None:
         self.folder = folder
         text = (PAGES / f"{name}.md").read_text()
-        self._ports = free_ports({"9000", *PORT.findall(text)})
+        self._ports = free_ports({"9000", "5004", *PORT.findall(text)})
         self._files = dict(BLOCK.findall(text))
         self.titles = set(self._files)
         self.folders = {f"/etc/{program}/": f"{folder}/" for program in ("haproxy", "nginx", "prometheus")}
@@ -207,13 +205,10 @@ class Authority:
 
     def __init__(self, page: Page, running: Running) -> None:
         self.url = page.url(9000)
-        self.secret = secrets.token_urlsafe(32)
+        self._folder = running.folder
         self._keys = running.folder / "watchword-data" / "keys"
-        digest = hashlib.sha256(self.secret.encode()).hexdigest()
         trust = page.text("trust.toml") if "trust.toml" in page.titles else TRUST
-        (running.folder / "trust.toml").write_text(
-            trust.replace('secret_sha256 = ["…"]', f'secret_sha256 = ["{digest}"]')
-        )
+        (running.folder / "trust.toml").write_text(registered(trust, running))
         running.start(
             "watchword", sys.executable, "-m", "watchword", "serve", "--json",
             port=page.port(9000), WATCHWORD_ISSUER=self.url, WATCHWORD_TRUST="trust.toml",
@@ -221,21 +216,37 @@ class Authority:
 
     def token(self, *, client: str = "worker", audience: str = "posts") -> str:
         form = urlencode({"grant_type": "client_credentials", "audience": audience}).encode()
-        basic = base64.b64encode(f"{client}:{self.secret}".encode()).decode()
+        secret = (self._folder / f"{client}.secret").read_text().strip()
+        basic = base64.b64encode(f"{client}:{secret}".encode()).decode()
         answer = ask(f"{self.url}/token", data=form, Authorization=f"Basic {basic}")
         assert answer.status == 200, answer.body
         return str(answer.json()["access_token"])
 
-    def draft(self) -> Draft:
+    def draft(self, token: str | None = None) -> Draft:
         """Return a genuine token taken apart, with the key that signed it."""
-        header, claims = (
-            json.loads(base64.urlsafe_b64decode(part + "==")) for part in self.token().split(".")[:2]
-        )
+        parts = (token or self.token()).split(".")[:2]
+        header, claims = (json.loads(base64.urlsafe_b64decode(part + "==")) for part in parts)
         return Draft(header, claims, FileKeyStore(self._keys).load().active.key)
 
-    def forge(self, kind: Forgery) -> str:
-        draft = self.draft()
+    def forge(self, kind: Forgery, **claims: Any) -> str:
+        draft = self.draft().saying(**claims)
         return forge(kind, draft, draft.key.public.pem())
+
+
+def registered(trust: str, running: Running) -> str:
+    """Do as a reader does: make a secret or a key for each client, put the printed line where `…` stands."""
+    lines, client = [], ""
+    for line in trust.splitlines():
+        client = line[10:-1] if line.startswith("[services.") else client
+        if "…" in line:
+            kind = "secret" if line.startswith("secret_sha256") else "key"
+            command = ("clients", f"new-{kind}", "--client-id", client, "--out", f"{client}.{kind}")
+            made = running.run(sys.executable, "-m", "watchword", *command)
+            assert made.returncode == 0, made.stderr
+            lines.append(made.stdout.splitlines()[-1])
+        else:
+            lines.append(line)
+    return "\n".join(lines)
 
 
 class Posts(BaseHTTPRequestHandler):
