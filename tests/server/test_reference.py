@@ -1,9 +1,12 @@
 """The page about the endpoints says what the code says."""
 
 import re
+import socket
 from pathlib import Path
 
+from watchword.app.config import ServerSettings
 from watchword.server import limits
+from watchword.server.metrics import codes
 from watchword.server.routes import table
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "reference" / "endpoints.md").read_text()
@@ -40,3 +43,37 @@ def test_below_a_path_the_metadata_stands_where_rfc_8414_puts_it():
     paths = {path.decode() for path in routes("https://a/auth/main")}
     assert "/.well-known/oauth-authorization-server/auth/main" in paths
     assert {"/auth/main/token", "/auth/main/.well-known/jwks.json", "/health/ready"} <= paths
+
+
+HOW_TO = (Path(__file__).resolve().parents[2] / "docs" / "how-to" / "run-in-production.md").read_text()
+
+
+def families(served) -> set[str]:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(20)
+        connection.connect(str(served.folder / "watchword-data" / "admin.sock"))
+        connection.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+        page = served.read_reply(connection).body.decode()
+    with_tls = {"watchword_tls_certificate_ends_seconds"}
+    return set(re.findall(r"^# TYPE (\w+) ", page, re.MULTILINE)) | with_tls
+
+
+def test_the_page_lists_exactly_the_metrics_that_exist(server):
+    listed = re.findall(r"^\| `(\w+)` \| (?:counter|gauge|histogram) \|", PAGE, re.MULTILINE)
+    assert sorted(listed) == sorted(families(server))
+
+
+def test_alerts_look_at_metrics_and_codes_that_exist(server):
+    named = set(
+        re.findall(r"\b(?:watchword|process)_\w+", HOW_TO.partition("```yaml")[2].partition("```")[0])
+    )
+    assert {name.removesuffix("_bucket") for name in named} <= families(server)
+    assert set(re.findall(r'code="(\w+)"', HOW_TO)) <= codes()
+
+
+def test_the_settings_of_the_guide_are_settings(tmp_path):
+    (tmp_path / "watchword.toml").write_text(HOW_TO.partition("```toml")[2].partition("```")[0])
+    (tmp_path / "trust.toml").write_text("version = 1\n")
+    settings = ServerSettings.load({}, folder=tmp_path)
+    assert (settings.rate_per_address, str(settings.metrics_listen)) == (None, "127.0.0.1:9001")
+    assert settings.warnings == ()
