@@ -1,5 +1,6 @@
 """TLS of the server's own: services with a private CA, certificates that change while it runs."""
 
+import asyncio
 import contextlib
 import datetime
 import ipaddress
@@ -11,6 +12,7 @@ import warnings
 from pathlib import Path
 
 import pytest
+import uvloop
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -18,6 +20,11 @@ from cryptography.x509.oid import NameOID
 
 from watchword import Watchword
 from watchword.errors import KeysUnavailable
+from watchword.server.application import Application
+from watchword.server.protocol import BoundedProtocol
+from watchword.server.serving import GracefulServer
+from watchword.server.stop_sign import StopSign
+from watchword.server.tls import Pair, ReloadingTLS
 from watchword.testing.peers import Peer, Reply
 
 NOW = datetime.datetime.now(datetime.UTC)
@@ -265,3 +272,40 @@ def test_one_half_of_a_pair_is_refused(tmp_path, ca):
 def test_a_key_where_its_path_should_be_is_not_shown(tmp_path, ca):
     (line,) = refusal(tmp_path, TLS_CERT=str(ca.certificate), TLS_KEY_FILE=str(ca.key))
     assert line.startswith("watchword: WATCHWORD_TLS_KEY: expected the path of a file, found its content")
+
+
+class Hasty(BoundedProtocol):
+    header_seconds = 0.1
+
+
+@pytest.mark.threat(189)
+@pytest.mark.parametrize("loop_factory", [asyncio.new_event_loop, uvloop.new_event_loop])
+@pytest.mark.parametrize("begun", [b"", b"\x16\x03\x01"])
+def test_a_handshake_that_never_ends_does_not_hold_the_connection_open(ca, loop_factory, begun):
+    async def visit():
+        ready = asyncio.Event()
+        server = GracefulServer(
+            Application({}, StopSign()),
+            on_ready=ready.set,
+            tls=ReloadingTLS(Pair(ca.certificate, ca.key)).context,
+            protocol=Hasty,
+        )
+        listener = socket.create_server(("127.0.0.1", 0))
+        running = asyncio.create_task(server.serve(sockets=[listener]))
+        await ready.wait()
+
+        def silent() -> bytes:
+            with socket.create_connection(listener.getsockname(), timeout=20) as connection:
+                connection.sendall(begun)
+                with contextlib.suppress(ConnectionError):
+                    return connection.recv(100)
+                return b""
+
+        try:
+            return await asyncio.to_thread(silent)
+        finally:
+            server.should_exit = True
+            await running
+
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        assert runner.run(visit()) == b""

@@ -13,7 +13,7 @@ from uvicorn import Config, Server
 from uvicorn.server import ServerState
 
 from watchword.server.application import Application
-from watchword.server.limits import DRAIN_SECONDS, HEADER_SECONDS, KEEP_ALIVE_SECONDS, STOP_SECONDS
+from watchword.server.limits import DRAIN_SECONDS, KEEP_ALIVE_SECONDS, STOP_SECONDS
 from watchword.server.protocol import BoundedProtocol
 
 
@@ -42,13 +42,14 @@ class GracefulServer(Server):
         self._on_ready = on_ready
         self._on_stopping = on_stopping
         self._tls = tls
+        self._handshake_seconds = protocol.header_seconds
 
     async def startup(self, sockets: list[socket] | None = None) -> None:
         """Start to accept, then say so."""
         await super().startup(sockets=[])
         loop = asyncio.get_running_loop()
         # uvicorn would give a handshake a minute
-        patience = None if self._tls is None else HEADER_SECONDS
+        patience = None if self._tls is None else self._handshake_seconds
         for listener in sockets or []:
             server = await loop.create_server(
                 self._protocol,
