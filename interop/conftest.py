@@ -124,7 +124,7 @@ class Page:
     def __init__(self, name: str, folder: Path) -> None:
         self.folder = folder
         text = (PAGES / f"{name}.md").read_text()
-        self._ports = free_ports({"9000", "5004", *PORT.findall(text)})
+        self._ports = free_ports({"9000", "5003", "5004", *PORT.findall(text)})
         self._files = dict(BLOCK.findall(text))
         self.titles = set(self._files)
         self.folders = {f"/etc/{program}/": f"{folder}/" for program in ("haproxy", "nginx", "prometheus")}
@@ -176,9 +176,20 @@ class Running:
                 pytest.fail(f"{name} ended with {status}\n{self.said(name)}")
         pytest.fail(f"{name} does not listen\n{self.said(name)}")
 
-    def run(self, *argv: str | Path, **settings: str) -> subprocess.CompletedProcess[str]:
+    def wait_for(self, name: str, found: Callable[[], Any]) -> Any:
+        """Return what is found as soon as there is something, while the process lives."""
+        deadline = time.monotonic() + GUARD
+        while time.monotonic() < deadline:
+            if (something := found()) is not None:
+                return something
+            with suppress(subprocess.TimeoutExpired):
+                pytest.fail(f"{name} ended with {self.processes[name].wait(timeout=0.05)}\n{self.said(name)}")
+        pytest.fail(f"{name}: nothing was found\n{self.said(name)}")
+
+    def run(self, *argv: str | Path, said: str = "", **settings: str) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end; `said` is its standard input."""
         return subprocess.run(
-            argv, cwd=self.folder, env=self.environment(settings), stdin=subprocess.DEVNULL,
+            argv, cwd=self.folder, env=self.environment(settings), input=said,
             capture_output=True, text=True, timeout=GUARD, check=False,
         )  # fmt: skip
 
