@@ -29,8 +29,14 @@ def _installed() -> list[ModuleType]:
 _LIBRARIES = _installed()
 
 
+_UNREAD: tuple[type[Exception], ...] = tuple(library.RequestNotRead for library in _LIBRARIES)
+
+
 class _Bearer:
-    """Puts the right token on a request, or refuses the request before it connects."""
+    """Puts the right token on a request, or refuses the request before it connects.
+
+    A token that the callee does not accept any more is renewed once, and the request sent once more.
+    """
 
     def __init__(self, outbound: Outbound) -> None:
         self._outbound = outbound
@@ -38,12 +44,38 @@ class _Bearer:
     def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
         """Add the header, waiting in this thread."""
         request.headers["Authorization"] = self._outbound.authorization(str(request.url))
-        yield request
+        answer = yield request
+        if answer.status_code == 401:
+            renewed = self._outbound.renewed(*_refused(answer))
+            if renewed is not None and _can_be_sent_again(request, answer):
+                request.headers["Authorization"] = renewed
+                yield request
 
     async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
         """Add the header, waiting in this task."""
         request.headers["Authorization"] = await self._outbound.authorization_async(str(request.url))
-        yield request
+        answer = yield request
+        if answer.status_code == 401:
+            renewed = await self._outbound.renewed_async(*_refused(answer))
+            if renewed is not None and _can_be_sent_again(request, answer):
+                request.headers["Authorization"] = renewed
+                yield request
+
+
+def _refused(answer: Any) -> tuple[str, str, list[str]]:
+    """Return what was asked last, with which header, and the challenges of the answer."""
+    sent = answer.request
+    challenges = answer.headers.get_list("WWW-Authenticate")
+    return str(sent.url), sent.headers.get("Authorization", ""), challenges
+
+
+def _can_be_sent_again(request: Any, answer: Any) -> bool:
+    """Tell whether sending this request again sends the same; after a redirect it may have done its work."""
+    try:
+        request.content  # noqa: B018  # raises where the body is a stream
+    except _UNREAD:
+        return False
+    return not answer.history
 
 
 BearerAuth: Any = type(

@@ -1,15 +1,16 @@
 """Where a token may go: to the exact origin of the callee that it is meant for, and nowhere else."""
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import Literal, NoReturn
 
 from watchword import caller
 from watchword.audit.event import AuditEvent
+from watchword.client.challenge import says_invalid_token
 from watchword.client.endpoint import SubjectToken, Target
 from watchword.client.token_source import TokenSource
 from watchword.clock import SYSTEM_CLOCK, Clock
-from watchword.errors import DestinationRefused
+from watchword.errors import DestinationRefused, WatchwordError
 from watchword.fetch import Waiting, demand_safe, origin_of, run, run_async
 
 Audit = Callable[[AuditEvent], None]
@@ -103,21 +104,54 @@ class Outbound:
         """Return the same without blocking the event loop."""
         return await run_async(self._flow(url))
 
-    def _flow(self, url: str) -> Waiting[str]:
+    def renewed(self, url: str, authorization: str, authenticate: Iterable[str]) -> str | None:
+        """Return the header for one more try after status 401; `None` if there is no use in it.
+
+        Only if the callee says `invalid_token`, and only for a token that came from here. Then it is given
+        up, and it alone. Many who are refused at once share one new token; if a callee does not accept that
+        one either, it gets no further one for half a minute. A token that cannot be renewed leaves the
+        callee's own answer to the user, so nothing is raised.
+
+        Args:
+            url: that was asked.
+            authorization: the header that was sent.
+            authenticate: the value of every `WWW-Authenticate` header of the answer.
+        """
+        return run(self._renewal(url, authorization, authenticate))
+
+    async def renewed_async(self, url: str, authorization: str, authenticate: Iterable[str]) -> str | None:
+        """Return the same without blocking the event loop."""
+        return await run_async(self._renewal(url, authorization, authenticate))
+
+    def _renewal(self, url: str, authorization: str, authenticate: Iterable[str]) -> Waiting[str | None]:
+        ours = self._on_behalf != "insecure_pass_through" and self.may_carry(url)
+        if not ours or not authorization or not says_invalid_token(authenticate):
+            return None
+        try:
+            found = yield from self._flow(url, refused=authorization.removeprefix("Bearer "))
+        except WatchwordError as error:
+            _log.warning("%s refused a token, and there is no other: %s", self.target.callee, error)
+            return None
+        if found == authorization:
+            _log.warning("%s refused a token that was made for it just now", self.target.callee)
+            return None
+        return found
+
+    def _flow(self, url: str, refused: str | None = None) -> Waiting[str]:
         self.demand_destination(url)
         if self._on_behalf == "insecure_pass_through":
             return f"Bearer {self._passed_through()}"
         if self._source is None:
             _no_source()
         if self._on_behalf == "self":
-            return f"Bearer {(yield from self._source.own(self.target))}"
+            return f"Bearer {(yield from self._source.own(self.target, refused=refused))}"
         whom = caller.current()
         subject = SubjectToken(
             whom.token_text,
             "access_token" if whom.token.issuer == self._own_issuer else "jwt",
             whom.token.expires_at,
         )
-        return f"Bearer {(yield from self._source.exchange(subject, self.target))}"
+        return f"Bearer {(yield from self._source.exchange(subject, self.target, refused=refused))}"
 
     def _passed_through(self) -> str:
         """Return the caller's own token, with a trace of it: the callee can now act as this service could."""

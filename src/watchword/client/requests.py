@@ -18,7 +18,10 @@ DEFAULT_TIMEOUT = (3.05, 10.0)
 
 
 class BearerAuth(AuthBase):
-    """Puts the right token on a request, or refuses the request before it connects."""
+    """Puts the right token on a request, or refuses the request before it connects.
+
+    A token that the callee does not accept any more is renewed once, and the request sent once more.
+    """
 
     def __init__(self, outbound: Outbound) -> None:
         self._outbound = outbound
@@ -26,7 +29,29 @@ class BearerAuth(AuthBase):
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         """Add the `Authorization` header, in place of any other."""
         request.headers["Authorization"] = self._outbound.authorization(request.url or "")
+        request.register_hook("response", self._one_more_try)  # type: ignore[no-untyped-call]
         return request
+
+    def _one_more_try(self, answer: requests.Response, **how: Any) -> requests.Response:
+        """Send a request that was refused again with another token, if that can help."""
+        if answer.status_code != 401:
+            return answer
+        sent = answer.request
+        # several headers of this name stand in one, with commas between them (RFC 9110 §5.3)
+        challenges = [answer.headers.get("WWW-Authenticate", "")]
+        authorization = sent.headers.get("Authorization", "")  # none after a redirect to elsewhere
+        renewed = self._outbound.renewed(sent.url or "", authorization, challenges)
+        if renewed is None or not isinstance(sent.body, bytes | str | None):
+            return answer  # what was read from a file or an iterator cannot be sent again
+        again = sent.copy()
+        again.headers["Authorization"] = renewed
+        if not how.get("stream"):
+            answer.content  # noqa: B018  # read to the end, the connection serves again
+        answer.close()
+        second: requests.Response = answer.connection.send(again, **how)
+        second.history.append(answer)
+        second.request = again
+        return second
 
 
 class CalleeSession(requests.Session):
@@ -59,9 +84,11 @@ class CalleeSession(requests.Session):
         return super().send(request, **kwargs)
 
     def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
-        """Take the token off a redirected request that leaves the callee's exact origin."""
-        if not self._outbound.may_carry(prepared_request.url or ""):
-            prepared_request.headers.pop("Authorization", None)
+        """Give a redirected request the token of the one before it; none beyond the callee's exact origin."""
+        prepared_request.headers.pop("Authorization", None)
+        carried = response.request.headers.get("Authorization")
+        if carried is not None and self._outbound.may_carry(prepared_request.url or ""):
+            prepared_request.headers["Authorization"] = carried
 
     def close(self) -> None:
         """Forget the cookies; the connections are shared and stay."""

@@ -22,6 +22,7 @@ from watchword.fetch import Flights, Flow, Transport, Waiting, Workers
 MAX_ENTRIES = 4096
 _MARGIN = 5.0  # seconds of life that a token must still have when it leaves; at most a tenth of its life
 _RENEW_AFTER = 0.8  # of its life a token is renewed in the background, while it still serves
+_TRUST = 30.0  # seconds for which a callee that refuses a token got for it just now is not believed again
 _PAUSE = 1.0  # a refusal is remembered for this long: those who wait do not ask the same again
 
 
@@ -39,6 +40,8 @@ class _Entry(NamedTuple):
     token: str
     usable_until: float
     renew_at: float
+    trusted_until: float = float("-inf")
+    """A callee that refused its predecessor does not get yet another one before."""
     refusal: ExchangeDenied | TokenEndpointUnreachable | None = None
 
     def __repr__(self) -> str:
@@ -104,8 +107,15 @@ class TokenSource:
         self._flights: Flights[_Key, str] = Flights(timeout=transport.timeout, workers=self._workers)
         self._entries = _Store(max_entries)
 
-    def exchange(self, subject: SubjectToken, target: Target) -> Waiting[str]:
+    def exchange(self, subject: SubjectToken, target: Target, *, refused: str | None = None) -> Waiting[str]:
         """Find a token for `target` on behalf of the subject (RFC 8693); from the store if it has one.
+
+        Args:
+            subject: on whose behalf.
+            target: for whom.
+            refused: a token that the callee did not accept. It alone is given up and one other asked for,
+                however many come with it; if that one is refused too, it stays for a while and is the
+                answer, since then the token is not what is wrong.
 
         Raises:
             TokenExpired: the subject token has expired in the meantime.
@@ -122,10 +132,11 @@ class TokenSource:
                 target,
                 left,
                 lambda now: self._endpoint.exchange(subject, target, now),
+                refused,
             )
         )
 
-    def own(self, target: Target) -> Waiting[str]:
+    def own(self, target: Target, *, refused: str | None = None) -> Waiting[str]:
         """Find a token for `target` as the service itself (RFC 6749 §4.4); as `exchange`."""
         return (
             yield from self._obtain(
@@ -133,6 +144,7 @@ class TokenSource:
                 target,
                 LONGEST_LIFE,
                 lambda now: self._endpoint.client_credentials(target, now),
+                refused,
             )
         )
 
@@ -148,21 +160,29 @@ class TokenSource:
         return _Key(subject, self._endpoint.client.client_id, target.audience, target.resource, target.scope)
 
     def _obtain(
-        self, key: _Key, target: Target, left: float, ask: Callable[[float], Flow[TokenAnswer]]
+        self,
+        key: _Key,
+        target: Target,
+        left: float,
+        ask: Callable[[float], Flow[TokenAnswer]],
+        refused: str | None,
     ) -> Waiting[str]:
         """Find the token of a key; written once for both grants and for both drivers."""
         now = self._clock.monotonic()
         dies = now + left
 
         def job(deadline: float) -> str:
-            return self._fetch(key, target, dies, ask, deadline)
+            return self._fetch(key, target, dies, ask, deadline, refused=refused)
+
+        def usable(entry: _Entry) -> bool:
+            return now < entry.usable_until and (entry.token != refused or now < entry.trusted_until)
 
         def settled() -> bool:
             entry = self._entries.get(key)
-            return entry is not None and now < min(entry.renew_at, entry.usable_until)
+            return entry is not None and usable(entry) and now < entry.renew_at
 
         entry = self._entries.get(key)
-        if entry is None or now >= entry.usable_until:
+        if entry is None or not usable(entry):
             flight = self._flights.join(key, job, unless=settled)
             if flight is not None:
                 try:
@@ -186,6 +206,8 @@ class TokenSource:
         dies: float,
         ask: Callable[[float], Flow[TokenAnswer]],
         deadline: float,
+        *,
+        refused: str | None,
     ) -> str:
         """Ask once in a worker thread, and keep what came: the token, or for a moment the refusal."""
         before = self._clock.monotonic()
@@ -198,9 +220,11 @@ class TokenSource:
             )
             again = self._clock.monotonic() + _PAUSE
             if kept is not None and kept.refusal is None and again < kept.usable_until:
-                self._entries.put(key, kept._replace(renew_at=again))  # a failed renewal takes nothing away
+                trusted = kept.trusted_until if refused is None else again
+                # a failed renewal takes nothing away
+                self._entries.put(key, kept._replace(renew_at=again, trusted_until=trusted))
             else:
-                self._entries.put(key, _Entry("", again, again, refusal))
+                self._entries.put(key, _Entry("", again, again, refusal=refusal))
             raise refusal from error
         life = min(answer.expires_in, dies - before)
         # a token that dies with its parent cannot be prolonged by asking again
@@ -211,6 +235,7 @@ class TokenSource:
                 answer.access_token,
                 usable_until=before + life - min(_MARGIN, life / 10),
                 renew_at=before + life * _RENEW_AFTER if renewable else float("inf"),
+                trusted_until=float("-inf") if refused is None else before + _TRUST,
             ),
         )
         return answer.access_token
