@@ -214,8 +214,9 @@ class Running:
 class Authority:
     """A running token service, and tokens of it: genuine ones by its endpoint, forged ones by its own key."""
 
-    def __init__(self, page: Page, running: Running) -> None:
+    def __init__(self, page: Page, running: Running, audience: str) -> None:
         self.url = page.url(9000)
+        self._audience = audience
         self._folder = running.folder
         self._keys = running.folder / "watchword-data" / "keys"
         trust = page.text("trust.toml") if "trust.toml" in page.titles else TRUST
@@ -225,17 +226,17 @@ class Authority:
             port=page.port(9000), WATCHWORD_ISSUER=self.url, WATCHWORD_TRUST="trust.toml",
         )  # fmt: skip
 
-    def token(self, *, client: str = "worker", audience: str = "posts") -> str:
-        form = urlencode({"grant_type": "client_credentials", "audience": audience}).encode()
+    def token(self, client: str = "worker") -> str:
+        form = urlencode({"grant_type": "client_credentials", "audience": self._audience}).encode()
         secret = (self._folder / f"{client}.secret").read_text().strip()
         basic = base64.b64encode(f"{client}:{secret}".encode()).decode()
         answer = ask(f"{self.url}/token", data=form, Authorization=f"Basic {basic}")
         assert answer.status == 200, answer.body
         return str(answer.json()["access_token"])
 
-    def draft(self, token: str | None = None) -> Draft:
+    def draft(self) -> Draft:
         """Return a genuine token taken apart, with the key that signed it."""
-        parts = (token or self.token()).split(".")[:2]
+        parts = self.token().split(".")[:2]
         header, claims = (json.loads(base64.urlsafe_b64decode(part + "==")) for part in parts)
         return Draft(header, claims, FileKeyStore(self._keys).load().active.key)
 
@@ -294,8 +295,8 @@ def running(page: Page) -> Iterator[Running]:
 
 
 @pytest.fixture(scope="module")
-def authority(page: Page, running: Running) -> Authority:
-    return Authority(page, running)
+def authority(request: pytest.FixtureRequest, page: Page, running: Running) -> Authority:
+    return Authority(page, running, getattr(request.module, "AUDIENCE", "posts"))
 
 
 @pytest.fixture(scope="module")
