@@ -6,7 +6,7 @@ from collections.abc import MutableMapping
 from typing import Any
 
 import requests
-from requests.adapters import HTTPAdapter
+from requests.adapters import DEFAULT_POOLSIZE, HTTPAdapter
 from requests.auth import AuthBase
 
 from watchword.client.outbound import Outbound
@@ -95,19 +95,31 @@ class CalleeSession(requests.Session):
         self.cookies.clear()
 
 
+class _OwnConnections(HTTPAdapter):
+    """Connections of this process: a socket that two processes share mixes up their answers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._pid = os.getpid()
+
+    def send(self, request: requests.PreparedRequest, **how: Any) -> requests.Response:  # type: ignore[override]
+        """Send over a connection that was not opened before a fork."""
+        if self._pid != os.getpid():
+            self._pid = os.getpid()
+            self.init_poolmanager(DEFAULT_POOLSIZE, DEFAULT_POOLSIZE)
+        return super().send(request, **how)
+
+
 class Sessions:
     """Makes sessions that share connections per callee and nothing else: cookies of callers never meet."""
 
     def __init__(self, *, ca_file: str | None = None) -> None:
         self._verify: str | bool = ca_file if ca_file is not None else True
-        self._pid = os.getpid()
         self._adapters: MutableMapping[str, HTTPAdapter] = {}
 
     def session(self, outbound: Outbound) -> CalleeSession:
         """Return a fresh session for this callee."""
-        if self._pid != os.getpid():
-            self._pid, self._adapters = os.getpid(), {}  # sockets of the parent are the parent's
-        adapter = self._adapters.setdefault(outbound.target.callee, HTTPAdapter())
+        adapter = self._adapters.setdefault(outbound.target.callee, _OwnConnections())
         return CalleeSession(outbound, adapter, verify=self._verify)
 
     def close(self) -> None:
