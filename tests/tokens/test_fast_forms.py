@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from watchword.errors import TokenError, TokenMalformed
 from watchword.tokens import base64url, strict_json
-from watchword.tokens.algorithms import _ecdsa
+from watchword.tokens.algorithms import _der, _ecdsa
 from watchword.tokens.claims import AccessTokenClaims, from_compact, typed
 from watchword.tokens.jws import split
 
@@ -167,3 +167,22 @@ def test_three_segments_are_three_segments(token: str) -> None:
     else:
         with pytest.raises(TokenMalformed, match="three segments"):
             split(token)
+
+
+@given(
+    st.sampled_from([32, 48]).flatmap(lambda half: st.tuples(*2 * [st.binary(min_size=half, max_size=half)]))
+)
+@settings(max_examples=500)
+def test_two_halves_become_the_der_that_the_library_makes_of_their_numbers(
+    halves: tuple[bytes, bytes],
+) -> None:
+    r, s = halves
+    assert _der(r, s) == encode_dss_signature(int.from_bytes(r, "big"), int.from_bytes(s, "big"))
+
+
+@pytest.mark.parametrize(
+    "r", [b"\0" * 32, b"\0" * 31 + b"\1", b"\0" + b"\x80" * 31, b"\xff" * 32, b"\x7f" * 32]
+)
+@pytest.mark.parametrize("s", [b"\0" * 32, b"\0" * 31 + b"\x80", b"\xff" * 32])
+def test_the_edges_of_a_half_become_that_der_too(r: bytes, s: bytes) -> None:
+    assert _der(r, s) == encode_dss_signature(int.from_bytes(r, "big"), int.from_bytes(s, "big"))

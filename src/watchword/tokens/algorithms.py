@@ -11,7 +11,6 @@ from typing import Any
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, hmac
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
-from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from watchword.errors import SignatureInvalid
 
@@ -41,20 +40,29 @@ def _refused() -> SignatureInvalid:
     return SignatureInvalid("the signature does not match the signing input under the named key")
 
 
+def _der(r: bytes, s: bytes) -> bytes:
+    """Return an ECDSA signature as OpenSSL wants it: two integers in DER, each in its one shortest form."""
+    r, s = r.lstrip(b"\0") or b"\0", s.lstrip(b"\0") or b"\0"
+    if r[0] & 0x80:
+        r = b"\0" + r
+    if s[0] & 0x80:
+        s = b"\0" + s
+    return b"0%c\2%c%b\2%c%b" % (len(r) + len(s) + 4, len(r), r, len(s), s)
+
+
 def _ecdsa(hash_: hashes.HashAlgorithm, half: int) -> tuple[Callable[[Any], Check], Callable[[Any], Sign]]:
     """ECDSA with the fixed-length R || S of RFC 7518 §3.4; DER or padded halves never pass."""
     scheme = ec.ECDSA(hash_)
     size = 2 * half
 
     def checker(key: ec.EllipticCurvePublicKey) -> Check:
-        verify, number = key.verify, int.from_bytes
+        verify = key.verify
 
         def check(signature: bytes, signing_input: bytes) -> None:
             if len(signature) != size:
                 raise SignatureInvalid(f"expected a signature of {size} bytes, found {len(signature)}")
-            r, s = number(signature[:half], "big"), number(signature[half:], "big")
             try:
-                verify(encode_dss_signature(r, s), signing_input, scheme)
+                verify(_der(signature[:half], signature[half:]), signing_input, scheme)
             except InvalidSignature:
                 raise _refused() from None
 
