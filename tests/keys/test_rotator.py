@@ -71,6 +71,9 @@ def test_of_many_that_rotate_at_once_one_does_the_step(tmp_path: Path) -> None:
             thread.start()
         for thread in threads:
             thread.join()
+    prepared = {step.kid for step in told if isinstance(step, Prepare)}
+    assert prepared < {entry.kid for entry in FileKeyStore(tmp_path / "keys").load().entries}
+    assert len(prepared) == 2
     steps = [type(step).__name__ for step in told if not isinstance(step, Wait)]
     assert sorted(steps) == ["Activate", "Prepare", "Prepare"]
     states = [entry.state for entry in FileKeyStore(tmp_path / "keys").load().entries]

@@ -44,13 +44,10 @@ async def rotate_due(issuer: Issuer, policy: RotationPolicy, ledger: SqlLedger, 
 
 async def _step(issuer: Issuer, policy: RotationPolicy, ledger: SqlLedger, clock: Clock) -> Step:
     evidence = Evidence(await ledger.live_until())
-    before = {entry.kid for entry in issuer.keyring.entries}
     # a key is made and files are written: not on the event loop
     step = await asyncio.to_thread(issuer.rotate, policy, evidence)
-    event = _EVENTS.get(type(step))
-    if event is not None:
-        now = {entry.kid for entry in issuer.keyring.entries}
-        kid = step.kid if isinstance(step, Activate | Remove | Discard) else min(now - before, default=None)
-        logger.info("%s: %s", event, kid)
-        await ledger.record(AuditEvent(type=event, time=clock.now(), actor=issuer.issuer, kid=kid))
+    if not isinstance(step, Wait):
+        event = _EVENTS[type(step)]
+        logger.info("%s: %s", event, step.kid)
+        await ledger.record(AuditEvent(type=event, time=clock.now(), actor=issuer.issuer, kid=step.kid))
     return step

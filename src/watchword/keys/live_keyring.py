@@ -86,25 +86,23 @@ class LiveKeyring:
             KeyringError: the store cannot be read or written to; nothing changed.
         """
         planned = next_step(self._store.load(), policy, evidence, self._clock.now())
+        if isinstance(planned, Wait):
+            return planned
         # made before the lock is taken: an RSA key takes its time, and issuing goes on meanwhile
         fresh = PrivateKey.generate(planned.algorithm) if isinstance(planned, Prepare) else None
-        done: Step = planned
 
         def decide(keyring: Keyring) -> Keyring:
-            nonlocal done
             now = self._clock.now()
-            done = next_step(keyring, policy, evidence, now)
-            if done != planned:
+            if next_step(keyring, policy, evidence, now) != planned:
                 raise _AlreadyDone
-            return perform(keyring, done, now, fresh)
+            return perform(keyring, planned, now, fresh)
 
-        if not isinstance(planned, Wait):
-            try:
-                self.change(decide)
-            except _AlreadyDone:
-                self.reload()
-                return Wait(self._clock.now())
-        return done
+        try:
+            self.change(decide)
+        except _AlreadyDone:
+            self.reload()
+            return Wait(self._clock.now())
+        return planned if fresh is None else Prepare(fresh.alg, fresh.kid)
 
     def __repr__(self) -> str:
         return f"LiveKeyring(keys={len(self._held.entries)}, version={self._held.version})"

@@ -93,6 +93,8 @@ class Prepare:
     """Publish a new key of this algorithm; it does not sign yet."""
 
     algorithm: str
+    kid: str | None = None
+    """Of the key that was made, once it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +165,7 @@ def next_step(keyring: Keyring, policy: RotationPolicy, evidence: Evidence, now:
 def perform(keyring: Keyring, step: Step, now: float, fresh: PrivateKey | None = None) -> Keyring:
     """Return the keyring after a step; `fresh` is the new key where one is prepared."""
     match step:
-        case Prepare(algorithm):
+        case Prepare(algorithm=algorithm):
             return keyring.prepare(fresh or PrivateKey.generate(algorithm), now)
         case Activate(kid):
             return keyring.activate(kid, now)
