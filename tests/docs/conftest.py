@@ -25,6 +25,7 @@ class Terminal:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.said: dict[str, str] = {}
+        self.heard = threading.Condition()
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         clean = {name: value for name, value in os.environ.items() if not name.startswith("WATCHWORD_")}
         self.environment = clean | {"PATH": path, "PYTHONUNBUFFERED": "1"}
@@ -73,13 +74,53 @@ class Terminal:
     def listen(self, line: str, process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None
         for out in process.stdout:
-            self.said[line] = self.said.get(line, "") + out
+            with self.heard:
+                self.said[line] = self.said.get(line, "") + out
+                self.heard.notify_all()
+
+    def hears(self, text: str) -> bool:
+        """Wait until what runs in the background has said this; what it says arrives when it likes."""
+        with self.heard:
+            return self.heard.wait_for(lambda: any(text in said for said in self.said.values()), GUARD)
+
+    def end(self, *processes: subprocess.Popen[str]) -> None:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.wait(GUARD)
+            self.running.remove(process)
 
     def close(self) -> None:
-        for process in self.running:
-            process.terminate()
-        for process in self.running:
-            process.wait(GUARD)
+        self.end(*self.running)
+
+
+class Reader:
+    """Does what pages say: writes their files, types their commands, runs their Python in one session."""
+
+    def __init__(self, folder: Path) -> None:
+        self.terminal = Terminal(folder)
+        self.ports: dict[str, str] = {}
+        self.session: dict[str, object] = {}
+
+    def here(self, text: str) -> str:
+        """Return text with each port that pages name replaced by a free one."""
+        self.ports |= free_ports(set(PORT.findall(text)) - self.ports.keys())
+        return PORT.sub(lambda port: self.ports[port[1]], text)
+
+    def read(self, text: str, name: str) -> Counter[str]:
+        done: Counter[str] = Counter()
+        self.here(text)  # all ports at once: none is given twice
+        for kind, title, block in BLOCK.findall(text):
+            here = self.here(block)
+            if title:
+                (self.terminal.folder / title).write_text(here)
+            elif kind == "sh":
+                for line in here.splitlines():
+                    self.terminal.run(line)
+            else:
+                exec(compile(here, name, "exec"), self.session)
+            done["file" if title else kind] += 1
+        return done
 
 
 def free_ports(names: set[str]) -> dict[str, str]:
@@ -89,30 +130,26 @@ def free_ports(names: set[str]) -> dict[str, str]:
 
 
 @pytest.fixture
-def terminal(tmp_path: Path) -> Iterator[Terminal]:
-    terminal = Terminal(tmp_path)
-    yield terminal
-    terminal.close()
+def reader(tmp_path: Path) -> Iterator[Reader]:
+    reader = Reader(tmp_path)
+    yield reader
+    reader.terminal.close()
+
+
+@pytest.fixture(scope="module")
+def long_reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
+    """A reader who goes through several pages of one folder."""
+    reader = Reader(tmp_path_factory.mktemp("reader"))
+    yield reader
+    reader.terminal.close()
 
 
 @pytest.fixture
-def walk(terminal: Terminal) -> Callable[[Path], Counter[str]]:
-    """Do what a page says: write its files, type its commands, run its Python in one session."""
+def terminal(reader: Reader) -> Terminal:
+    return reader.terminal
 
-    def walk_page(page: Path) -> Counter[str]:
-        free = free_ports(set(PORT.findall(page.read_text())))
-        session: dict[str, object] = {}
-        done: Counter[str] = Counter()
-        for kind, title, text in BLOCK.findall(page.read_text()):
-            here = PORT.sub(lambda port: free[port[1]], text)
-            if title:
-                (terminal.folder / title).write_text(here)
-            elif kind == "sh":
-                for line in here.splitlines():
-                    terminal.run(line)
-            else:
-                exec(compile(here, str(page), "exec"), session)
-            done["file" if title else kind] += 1
-        return done
 
-    return walk_page
+@pytest.fixture
+def walk(reader: Reader) -> Callable[[Path], Counter[str]]:
+    """Do what a page says, block by block."""
+    return lambda page: reader.read(page.read_text(), str(page))
