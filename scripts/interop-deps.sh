@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the strangers that `make interop` meets: Debian packages (as root), npm packages, OpenBao.
+# Installs the strangers that `make interop` meets: Debian packages (as root), npm packages, OpenBao, Envoy.
 # Says in words what is missing; fails only if WATCHWORD_REQUIRE_ALL=1, since their tests skip loudly.
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -40,9 +40,11 @@ else
     miss "expected Node.js 20 or newer, found $(node --version 2>/dev/null || echo none); the npm packages need it"
 fi
 
-if [ ! -x "$venv-interop/bin/bao" ]; then
+stamp=$venv-interop/.installed
+if [ "$(cat "$stamp" 2>/dev/null)" != "$(cksum <interop/requirements.txt)" ]; then
     "$venv/bin/python" -m venv "$venv-interop" &&
-        "$venv-interop/bin/pip" install --quiet --disable-pip-version-check --require-hashes -r interop/requirements.txt ||
+        "$venv-interop/bin/pip" install --quiet --disable-pip-version-check --require-hashes -r interop/requirements.txt &&
+        cksum <interop/requirements.txt >"$stamp" ||
         miss "could not install interop/requirements.txt into $venv-interop; the lines above say why"
 fi
 
