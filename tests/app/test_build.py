@@ -8,7 +8,7 @@ import pytest
 
 from watchword.app.build import create_app, opened
 from watchword.app.config import ServerSettings
-from watchword.errors import ConfigurationError, StoreUnavailable
+from watchword.errors import ConfigurationError, DataFolderInUse
 from watchword.server.tls import Pair
 
 
@@ -32,7 +32,7 @@ def test_the_folder_is_free_again_after_the_end(tmp_path):
         for _ in range(2):
             async with opened(settings(tmp_path)) as application:
                 assert await get(application, b"/health/ready") == (200, {"status": "ready"})
-                with pytest.raises(StoreUnavailable):
+                with pytest.raises(DataFolderInUse):
                     await opened(settings(tmp_path)).__aenter__()
 
     asyncio.run(twice())

@@ -32,7 +32,7 @@ ANSWERED = {
     *range(201, 204),
     207,
     208,  # J doors and command line
-    *range(211, 215),
+    *range(209, 215),
     218,  # K the package
     219,
     222,

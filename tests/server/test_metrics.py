@@ -105,7 +105,7 @@ def test_the_public_address_has_no_metrics(server):
 
 
 @pytest.mark.threat(208)
-def test_the_operators_socket_has_nothing_but_metrics_and_is_its_owners_alone(start):
+def test_the_operators_socket_has_no_token_endpoint_and_is_its_owners_alone(start):
     served = start()
     path = served.folder / "watchword-data" / "admin.sock"
     found = path.lstat()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from watchword.errors import StoreCorrupt, StoreUnavailable
+from watchword.errors import DataFolderInUse, StoreCorrupt, StoreUnavailable
 from watchword.storage.sqlite import SqliteDatabase, open_sqlite
 
 from .conftest import HANG
@@ -124,13 +124,11 @@ def test_two_servers_never_share_a_folder_and_the_second_learns_who_has_it(path:
     ) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "open\n"
-        with pytest.raises(
-            StoreUnavailable, match=rf"process {other.pid}\) uses the data folder .*: stop it"
-        ):
+        with pytest.raises(DataFolderInUse, match=rf"process {other.pid}\) uses the data folder .*: stop it"):
             open_sqlite(path)
         other.send_signal(signal.SIGKILL)
     mine = open_sqlite(path)
-    with pytest.raises(StoreUnavailable, match=rf"process {os.getpid()}\) uses the data folder"):
+    with pytest.raises(DataFolderInUse, match=rf"process {os.getpid()}\) uses the data folder"):
         open_sqlite(path)
     close(mine)
     close(open_sqlite(path))

@@ -11,7 +11,7 @@ from pathlib import Path
 from watchword.errors import AddressUnavailable, ConfigurationError
 
 _PRIVATE = 0o600
-_MAX_PATH = 107
+MAX_PATH = 107
 """Bytes that the kernel takes as the name of a Unix socket."""
 
 
@@ -31,7 +31,7 @@ def admin_socket(path: Path) -> Iterator[socket.socket]:
     try:
         _demand_unshared(folder, path.parent)
         # a long path is reached through the open folder: the name of a socket must be short
-        place = str(path) if len(os.fsencode(path)) <= _MAX_PATH else f"/proc/self/fd/{folder}/{path.name}"
+        place = str(path) if len(os.fsencode(path)) <= MAX_PATH else f"/proc/self/fd/{folder}/{path.name}"
         _remove_left_behind(path, place)
         try:
             listener.bind(place)  # under a umask that lets nobody else in

@@ -1,7 +1,6 @@
 """Puts a token service together: opens what it needs, closes it in order."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -9,6 +8,7 @@ from watchword.app.config import ServerSettings
 from watchword.app.foreign_keys import ForeignKeys
 from watchword.app.gauges import ServiceGauges
 from watchword.app.measured_ledger import MeasuredLedger
+from watchword.app.parts import opened_parts
 from watchword.app.readiness import Readiness
 from watchword.app.rotation import rotate_due, rotate_keys
 from watchword.app.tasks import forget_expired
@@ -18,8 +18,6 @@ from watchword.clock import SYSTEM_CLOCK, Clock
 from watchword.errors import ConfigurationError
 from watchword.fetch import Transport
 from watchword.grants import GRANTS
-from watchword.keys.issuer import Issuer
-from watchword.keystores import open_key_store
 from watchword.server.address_limit import AddressLimit
 from watchword.server.application import Application
 from watchword.server.endpoints.health import ReadyEndpoint
@@ -32,11 +30,6 @@ from watchword.server.rate import RateLimiter
 from watchword.server.request import Receive, Scope, Send
 from watchword.server.routes import table
 from watchword.server.stop_sign import StopSign
-from watchword.storage.ledger import SqlLedger
-from watchword.storage.sqlite import open_sqlite
-from watchword.storage.trust import SqlTrustStore
-
-logger = logging.getLogger("watchword.app")
 
 
 @asynccontextmanager
@@ -49,18 +42,9 @@ async def opened(settings: ServerSettings, *, clock: Clock = SYSTEM_CLOCK) -> As
         StoreError: the database cannot be opened, or another server uses the folder.
     """
     async with AsyncExitStack() as stack:
-        # first, because it takes the data folder for this process alone
-        database = open_sqlite(settings.database, clock=clock)
-        stack.push_async_callback(database.aclose)
-        if database.restored:
-            logger.warning("the database is older than its folder: somebody put a copy of it back")
-        issuer = Issuer(
-            settings.issuer, open_key_store(settings.keys), algorithm=settings.rotation.algorithm, clock=clock
-        )
-        store = SqlTrustStore(database, writer=database.writer)
-        trust = await trust_at_start(settings.trust, store, issuer=settings.issuer, clock=clock)
-        ledger = SqlLedger(database, writer=database.writer)
-        stack.push_async_callback(ledger.aclose)
+        parts = await stack.enter_async_context(opened_parts(settings, clock=clock))
+        issuer, ledger, database = parts.issuer, parts.ledger, parts.database
+        trust = await trust_at_start(settings.trust, parts.trust_store, issuer=settings.issuer, clock=clock)
         foreign_keys = ForeignKeys(
             Transport(ca_file=settings.ca_file), max_age=settings.jwks_max_age, clock=clock
         )
@@ -104,7 +88,14 @@ async def opened(settings: ServerSettings, *, clock: Clock = SYSTEM_CLOCK) -> As
             rotate_keys(issuer, settings.rotation, ledger, clock),
         ):
             stack.callback(asyncio.create_task(work).cancel)
-        yield Application(routes, stop_sign, metrics=metrics, address_limit=address_limit, clock=clock)
+        yield Application(
+            routes,
+            stop_sign,
+            metrics=metrics,
+            administration=parts.administration(authority.trust, settings.rotation),
+            address_limit=address_limit,
+            clock=clock,
+        )
 
 
 def create_app(settings: ServerSettings, *, clock: Clock = SYSTEM_CLOCK) -> "TokenService":

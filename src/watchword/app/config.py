@@ -63,6 +63,11 @@ class ServerSettings:
         """The folder of the database: keys and lock stand there too."""
         return self.database.parent
 
+    @property
+    def operators_socket(self) -> Path:
+        """Where the operator's Unix socket is."""
+        return self.admin_socket or self.data_folder / "admin.sock"
+
     @classmethod
     def load(cls, environ: Mapping[str, str], *, folder: Path) -> Self:
         """Read `WATCHWORD_…` from the environment, and what it does not say from `folder/watchword.toml`.

@@ -19,7 +19,7 @@ from watchword.app.notify import Notifier
 from watchword.app.setting_values import Address
 from watchword.errors import AddressUnavailable, ConfigurationError, WatchwordError
 from watchword.server import logs
-from watchword.server.admin import OwnerProtocol, admin_application
+from watchword.server.admin import OwnerProtocol, admin_application, metrics_application
 from watchword.server.application import Application
 from watchword.server.serving import serve, serving_beside
 from watchword.server.tls import ReloadingTLS
@@ -78,20 +78,21 @@ async def _serve(
 async def _operators_listeners(
     settings: ServerSettings, application: Application, tls: ReloadingTLS | None
 ) -> AsyncIterator[None]:
-    """Serve metrics on the admin socket, and on loopback where that is asked for; never on `LISTEN`."""
+    """Serve operations and metrics on the admin socket, metrics alone on loopback; nothing on `LISTEN`."""
     if application.metrics is None:
         yield
         return
     if tls is not None:
         application.metrics.gauges.append(tls.gauges)
-    admin = admin_application(application.metrics, application.stop_sign)
+    admin = admin_application(application.metrics, application.administration, application.stop_sign)
     async with AsyncExitStack() as stack:
-        own = stack.enter_context(admin_socket(settings.admin_socket or settings.data_folder / "admin.sock"))
+        own = stack.enter_context(admin_socket(settings.operators_socket))
         await stack.enter_async_context(serving_beside(admin, own, protocol=OwnerProtocol))
         if settings.metrics_listen is not None:
             open_one = listening_socket(settings.metrics_listen, setting="METRICS_LISTEN")
             stack.callback(open_one.close)
-            await stack.enter_async_context(serving_beside(admin, open_one))
+            metrics_alone = metrics_application(application.metrics, application.stop_sign)
+            await stack.enter_async_context(serving_beside(metrics_alone, open_one))
         yield
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from watchword.audit.event import AuditEvent
 from watchword.clock import Clock
 from watchword.errors import StoreCorrupt, TrustError
-from watchword.grants.stores import TrustStore
+from watchword.grants.stores import AppliedTrust, TrustStore
 from watchword.trust import document as trust_document
 from watchword.trust.model import TrustDocument
 
@@ -32,6 +32,19 @@ async def trust_at_start(path: Path | None, store: TrustStore, *, issuer: str, c
             text = trust_document.to_json(document)
             await store.apply(text, digest=digest, source_digest=digest, event=event)
             return document
+    return _document(applied)
+
+
+async def stored_trust(store: TrustStore) -> TrustDocument:
+    """Return the document in force, whatever stands in a file.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    return _document(await store.applied())
+
+
+def _document(applied: AppliedTrust | None) -> TrustDocument:
     if applied is None:
         return trust_document.EMPTY
     try:

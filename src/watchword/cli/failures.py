@@ -7,7 +7,13 @@ import traceback
 import click
 
 from watchword.cli.output import say_json
-from watchword.errors import ConfigurationError, TrustError, WatchwordError
+from watchword.errors import (
+    ConfigurationError,
+    OperationInvalid,
+    OperationRefused,
+    TrustError,
+    WatchwordError,
+)
 from watchword.server.logs import escaped
 
 FAILED = 1
@@ -47,6 +53,10 @@ def _judge(error: Exception) -> tuple[str, list[str], int]:
             else ""
         )
         return "usage" if where else "failed", [error.format_message() + where], error.exit_code
+    if isinstance(error, OperationRefused):
+        return error.refusal, list(error.problems), USAGE if error.usage else FAILED
+    if isinstance(error, OperationInvalid):
+        return error.code, [str(error)], USAGE
     if isinstance(error, ConfigurationError | TrustError):
         return error.code, list(error.problems), USAGE
     if isinstance(error, WatchwordError):

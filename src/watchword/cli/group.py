@@ -15,6 +15,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "clients": "keys and secrets by which services prove who they are",
         "demo": "three processes on this machine that show everything once",
         "doctor": "look whether this machine and these settings can run a token service",
+        "keys": "look at the signing keys, and change them by hand",
         "serve": "run the token service",
         "token": "look into a token, or verify it",
         "trust": "check and explain a trust document",

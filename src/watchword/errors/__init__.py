@@ -49,12 +49,19 @@ WatchwordError
 │   └── KeyFileUnsafe           key_file_unsafe              readable by others, a link, a foreign owner
 ├── StoreError
 │   ├── StoreUnavailable        store_unavailable            disk full, locked, read-only: try again
+│   ├── DataFolderInUse         data_folder_in_use           another process holds the data folder
 │   ├── AlreadyConsumed         already_consumed             a single-use value came twice
 │   └── StoreCorrupt            store_corrupt                a migration or a record is not what it must be
 ├── ServerError                 the HTTP side of the token service
 │   ├── AddressUnavailable      address_unavailable          somebody else listens there
 │   ├── RequestRefused          request_refused              form, size or time of a request: 4xx
 │   └── ClientWentAway          client_went_away             nobody is left to be answered
+├── AdministrationError         what an operator asked for was not done
+│   ├── OperationInvalid        operation_invalid            no such operation, or not its request
+│   ├── ConfirmationRequired    confirmation_required        name the thing twice
+│   ├── ChangedMeanwhile        changed_meanwhile            somebody else changed it first
+│   └── OperatorUnreachable     operator_unreachable         a server holds the folder and does not answer
+├── OperationRefused            operation_refused            what a server said to an operation, with its code
 └── NoCaller                    no_caller                    an outbound call outside any request
 ```
 
@@ -62,9 +69,18 @@ Two audiences per error: `public` is a fixed text that a stranger may read; `str
 operator: what was expected and what was found. Neither ever holds a token, a key or a secret.
 """
 
+from watchword.errors.administration import (
+    AdministrationError,
+    ChangedMeanwhile,
+    ConfirmationRequired,
+    OperationInvalid,
+    OperationRefused,
+    OperatorUnreachable,
+)
 from watchword.errors.house import (
     AlreadyConsumed,
     ConfigurationError,
+    DataFolderInUse,
     KeyFileUnsafe,
     KeyRejected,
     KeyringConflict,
@@ -129,6 +145,7 @@ from watchword.errors.tokens import (
 
 __all__ = [
     "AddressUnavailable",
+    "AdministrationError",
     "AlgorithmNotAllowed",
     "AlreadyConsumed",
     "AudienceMismatch",
@@ -137,9 +154,12 @@ __all__ = [
     "CalleeFailed",
     "CalleeTimeout",
     "CalleeUnreachable",
+    "ChangedMeanwhile",
     "ClaimInvalid",
     "ClientWentAway",
     "ConfigurationError",
+    "ConfirmationRequired",
+    "DataFolderInUse",
     "DestinationRefused",
     "ExchangeDenied",
     "FetchFailed",
@@ -161,6 +181,9 @@ __all__ = [
     "NoActiveKey",
     "NoCaller",
     "OAuthError",
+    "OperationInvalid",
+    "OperationRefused",
+    "OperatorUnreachable",
     "OutboundError",
     "ProofRequired",
     "RequestRefused",

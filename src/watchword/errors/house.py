@@ -60,6 +60,16 @@ class StoreUnavailable(StoreError):
     code = "store_unavailable"
 
 
+class DataFolderInUse(StoreError):
+    """Another process holds the data folder; `holder` is its process id, as far as the folder tells."""
+
+    code = "data_folder_in_use"
+
+    def __init__(self, message: str, *, holder: str) -> None:
+        self.holder = holder
+        super().__init__(message)
+
+
 class AlreadyConsumed(StoreError):
     """A value that works once came a second time."""
 

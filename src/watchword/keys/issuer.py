@@ -1,6 +1,6 @@
 """The `Issuer`: turns claims into signed tokens. Sans-I/O inside, driven by a local key or any `Signer`."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple, NoReturn, Unpack
 
 import msgspec
@@ -276,6 +276,14 @@ class Issuer:
             KeyringError: the key is in use, or the store cannot be written to; nothing changed.
         """
         self._keys.change(lambda keyring: keyring.remove(kid))
+
+    def change_keys(self, step: Callable[[Keyring], Keyring]) -> None:
+        """Save what `step` makes of the stored keyring; it is asked again if another process comes first.
+
+        Raises:
+            KeyringError: what `step` raises, or the store cannot be written to; nothing changed.
+        """
+        self._keys.change(step)
 
     def rotate(self, policy: RotationPolicy, evidence: Evidence = NO_EVIDENCE) -> Step:
         """Do the one step that is due in the life of the keys and return it; `Wait` if none is.

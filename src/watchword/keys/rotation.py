@@ -155,7 +155,7 @@ def next_step(keyring: Keyring, policy: RotationPolicy, evidence: Evidence, now:
         if entry.state is KeyState.PREPARED and settled and entry not in wanted:
             return Discard(entry.kid)
         if entry.state in (KeyState.RETIRED, KeyState.REVOKED):
-            over = _needed_until(entry, policy, evidence)
+            over = still_needed_until(entry, policy, evidence)
             if over <= now:
                 return Remove(entry.kid)
             moments.append(over)
@@ -177,7 +177,10 @@ def perform(keyring: Keyring, step: Step, now: float, fresh: PrivateKey | None =
             return keyring
 
 
-def _needed_until(entry: KeyEntry, policy: RotationPolicy, evidence: Evidence) -> float:
-    """Return when the last token of a key has expired; evidence may prolong the wait, never shorten it."""
+def still_needed_until(entry: KeyEntry, policy: RotationPolicy, evidence: Evidence) -> float:
+    """Return until when a retired or revoked key is kept: its last token has expired then.
+
+    Evidence may prolong the wait, never shorten it.
+    """
     last = evidence.live_until.get(entry.kid, 0.0) if entry.state is KeyState.RETIRED else 0.0
     return max(entry.since + policy.verify_for, last + policy.skew)

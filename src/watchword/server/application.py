@@ -4,12 +4,13 @@ import logging
 import secrets
 from collections.abc import Mapping
 
+from watchword.authority.admin.operation import AdminContext
 from watchword.authority.door import code_of
 from watchword.clock import SYSTEM_CLOCK, Clock
 from watchword.errors import ClientWentAway, RequestRefused, WatchwordError
 from watchword.server.address_limit import AddressLimit
 from watchword.server.answer import Answer
-from watchword.server.errors import oauth_refusal, problem
+from watchword.server.errors import oauth_refusal, operator_refusal, problem
 from watchword.server.logs import FIELDS
 from watchword.server.metrics import Metrics
 from watchword.server.request import Receive, Request, Scope, Send
@@ -22,6 +23,7 @@ ANSWERED = "watchword.answered"
 """In a scope's `state`: the protocol has answered and logged this request already."""
 
 _CLOSE = (b"connection", b"close")
+_REFUSALS = {"oauth": oauth_refusal, "operator": operator_refusal, "problem": problem}
 
 
 def new_request_id() -> str:
@@ -36,11 +38,12 @@ class Application:
         routes: by exact path.
         stop_sign: once it is raised, each answer is the last one on its connection.
         metrics: counts every request.
+        administration: what the operator works on, at another listener than this application's own.
         address_limit: how often a network may `POST`. What is read with `GET` comes from memory and is free.
         clock: for the duration in the log.
     """
 
-    __slots__ = ("_address_limit", "_clock", "_routes", "metrics", "stop_sign")
+    __slots__ = ("_address_limit", "_clock", "_routes", "administration", "metrics", "stop_sign")
 
     def __init__(
         self,
@@ -48,6 +51,7 @@ class Application:
         stop_sign: StopSign,
         *,
         metrics: Metrics | None = None,
+        administration: AdminContext | None = None,
         address_limit: AddressLimit | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
@@ -55,6 +59,7 @@ class Application:
         self._address_limit = address_limit
         self._clock = clock
         self.metrics = metrics
+        self.administration = administration
         self.stop_sign = stop_sign
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -102,7 +107,7 @@ class Application:
     async def _answer(
         self, route: Route | None, method: str, peer: str | None, request: Request
     ) -> Answer | None:
-        refuse = oauth_refusal if route is not None and route.errors == "oauth" else problem
+        refuse = problem if route is None else _REFUSALS[route.errors]
         try:
             if route is None:
                 raise RequestRefused(404, "there is nothing at this path")

@@ -8,11 +8,14 @@ from watchword.errors import (
     KeyringError,
     KeysUnavailable,
     OAuthError,
+    OperationInvalid,
     RequestRefused,
     StoreError,
     TemporarilyUnavailable,
     TooManyRequests,
+    WatchwordError,
 )
+from watchword.errors.root import Problems
 from watchword.server.answer import JSON, NO_STORE, Answer, Headers, encode_json
 
 RETRY_AFTER_SECONDS = 5
@@ -57,3 +60,22 @@ def problem(error: Exception) -> Answer:
         status = 500
     body = encode_json({"type": "about:blank", "title": http.HTTPStatus(status).phrase, "status": status})
     return Answer(status, body, _PROBLEM, headers, error)
+
+
+def operator_refusal(error: Exception) -> Answer:
+    """Return the answer to an operator: the code and what is wrong, in words; never a trace.
+
+    The operator may read what a stranger may not: it is the text that stands in the log.
+    """
+    if isinstance(error, RequestRefused):
+        status, code, problems = error.status, error.code, [str(error)]
+    elif isinstance(error, Problems):
+        status, code, problems = 400, error.code, list(error.problems)
+    elif isinstance(error, OperationInvalid):
+        status, code, problems = 400, error.code, [str(error)]
+    elif isinstance(error, WatchwordError):
+        status, code, problems = 503 if isinstance(error, StoreError) else 409, error.code, [str(error)]
+    else:
+        status, code, problems = 500, "server_error", ["an unexpected error; the server's log has it"]
+    headers = NO_STORE + (error.headers if isinstance(error, RequestRefused) else ())
+    return Answer(status, encode_json({"code": code, "problems": problems}), JSON, headers, error)

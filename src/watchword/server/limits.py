@@ -2,6 +2,8 @@
 
 MAX_BODY = 65_536
 """Bytes of a request body."""
+MAX_OPERATION = 17 * 1024 * 1024
+"""Bytes of an operator's request: the largest trust document, and room for what is said beside it."""
 MAX_FIELDS = 64
 """Parameters in a form or a query."""
 MAX_HEADER_BYTES = 16_384

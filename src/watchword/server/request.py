@@ -11,14 +11,19 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
+OPERATOR = "watchword.operator"
+"""In a scope's `state`: who the kernel saw on the operator's socket."""
+
 
 class Request:
     """An HTTP request. Nothing of it decides who we are: not `Host`, not any forwarded header."""
 
-    __slots__ = ("_headers", "_receive", "id", "query")
+    __slots__ = ("_headers", "_receive", "id", "operator", "query")
 
     def __init__(self, scope: Scope, receive: Receive, request_id: str) -> None:
         self.id = request_id
+        self.operator: str | None = scope.get("state", {}).get(OPERATOR)
+        """Who is at the other end of the operator's socket; `None` on every other listener."""
         self.query: bytes = scope["query_string"]
         self._headers: list[tuple[bytes, bytes]] = scope["headers"]
         self._receive = receive
@@ -41,16 +46,16 @@ class Request:
         except UnicodeDecodeError:
             raise RequestRefused(400, f"expected the header {name.decode()} in ASCII") from None
 
-    async def body(self) -> bytes:
+    async def body(self, *, limit: int = MAX_BODY) -> bytes:
         """Return the whole body.
 
         Raises:
-            RequestRefused: it is longer than 64 KiB, by what it says or by what comes.
+            RequestRefused: it is longer than `limit` bytes, by what it says or by what comes.
             ClientWentAway: it never became whole.
         """
         declared = self.header(b"content-length")
-        if declared is not None and int(declared) > MAX_BODY:  # llhttp lets only digits through
-            raise self._too_long()
+        if declared is not None and int(declared) > limit:  # llhttp lets only digits through
+            raise self._too_long(limit)
         message = await self._receive()
         if message["type"] == "http.request" and not message["more_body"]:
             whole: bytes = message["body"]
@@ -60,15 +65,15 @@ class Request:
                 if message["type"] != "http.request":
                     raise ClientWentAway("the connection closed before the body was whole")
                 parts += message["body"]
-                if len(parts) > MAX_BODY or not message["more_body"]:
+                if len(parts) > limit or not message["more_body"]:
                     break
                 message = await self._receive()
             whole = bytes(parts)
-        if len(whole) > MAX_BODY:
-            raise self._too_long()
+        if len(whole) > limit:
+            raise self._too_long(limit)
         return whole
 
-    def _too_long(self) -> RequestRefused:
+    def _too_long(self, limit: int) -> RequestRefused:
         # a client that waits for 100 Continue will not send the body: what follows could be taken for it
         close = ((b"connection", b"close"),) if self.header(b"expect") is not None else ()
-        return RequestRefused(413, f"expected a body of at most {MAX_BODY} bytes", headers=close)
+        return RequestRefused(413, f"expected a body of at most {limit} bytes", headers=close)

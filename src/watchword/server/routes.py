@@ -20,7 +20,7 @@ class Route(NamedTuple):
 
     method: Literal["GET", "POST"]
     handler: Handler
-    errors: Literal["oauth", "problem"]
+    errors: Literal["oauth", "operator", "problem"]
     name: str = "other"
     """What metrics call it; one of `watchword.server.metrics.ENDPOINTS`."""
 

@@ -5,7 +5,7 @@ import os
 import stat
 from pathlib import Path
 
-from watchword.errors import StoreUnavailable
+from watchword.errors import DataFolderInUse, StoreUnavailable
 
 _PRIVATE = 0o600
 
@@ -42,9 +42,10 @@ class DataFolder:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.read(self._lock, 20).decode("ascii", "replace").strip()
-            raise StoreUnavailable(
+            raise DataFolderInUse(
                 f"another watchword (process {holder or 'unknown'}) uses the data folder {self.path}:"
-                " stop it, or name another folder in WATCHWORD_DATABASE"
+                " stop it, or name another folder in WATCHWORD_DATABASE",
+                holder=holder or "unknown",
             ) from None
         except OSError as error:
             raise StoreUnavailable(

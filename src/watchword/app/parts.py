@@ -1,0 +1,65 @@
+"""What a token service has before anybody listens: the same for a server and for an operator alone."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from watchword.app.config import ServerSettings
+from watchword.authority.admin.operation import AdminContext
+from watchword.authority.trust_in_force import TrustInForce
+from watchword.clock import Clock
+from watchword.keys.issuer import Issuer
+from watchword.keys.rotation import RotationPolicy
+from watchword.keystores import open_key_store
+from watchword.storage.ledger import SqlLedger
+from watchword.storage.sqlite import SqliteDatabase, open_sqlite
+from watchword.storage.trust import SqlTrustStore
+
+logger = logging.getLogger("watchword.app")
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Keys and everything that is remembered, opened for one process."""
+
+    database: SqliteDatabase
+    issuer: Issuer
+    trust_store: SqlTrustStore
+    ledger: SqlLedger
+    clock: Clock
+
+    def administration(self, trust: TrustInForce, policy: RotationPolicy) -> AdminContext:
+        """Return what an operator works on."""
+        return AdminContext(
+            issuer=self.issuer,
+            policy=policy,
+            trust=trust,
+            trust_store=self.trust_store,
+            ledger=self.ledger,
+            database=self.database,
+            writer=self.database.writer,
+            clock=self.clock,
+        )
+
+
+@asynccontextmanager
+async def opened_parts(settings: ServerSettings, *, clock: Clock) -> AsyncIterator[Parts]:
+    """Open the data folder and the keys, for the time of an `async with`.
+
+    Raises:
+        KeyringError: the signing keys cannot be used.
+        StoreError: the database cannot be opened, or another process uses the folder.
+    """
+    async with AsyncExitStack() as stack:
+        # first, because it takes the data folder for this process alone
+        database = open_sqlite(settings.database, clock=clock)
+        stack.push_async_callback(database.aclose)
+        if database.restored:
+            logger.warning("the database is older than its folder: somebody put a copy of it back")
+        issuer = Issuer(
+            settings.issuer, open_key_store(settings.keys), algorithm=settings.rotation.algorithm, clock=clock
+        )
+        ledger = SqlLedger(database, writer=database.writer)
+        stack.push_async_callback(ledger.aclose)
+        yield Parts(database, issuer, SqlTrustStore(database, writer=database.writer), ledger, clock)

@@ -1,0 +1,10 @@
+"""Every administrative operation, by its name: a file per noun, a line here."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from watchword.authority.admin import keys
+from watchword.authority.admin.operation import Operation
+
+OPERATIONS: Mapping[str, Operation] = MappingProxyType({**keys.OPERATIONS})
+"""`<noun>.<verb>`: served as `POST /admin/<noun>/<verb>` on the operator's socket, and nowhere else."""

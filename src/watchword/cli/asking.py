@@ -1,0 +1,29 @@
+"""How a command asks for an operation: with the settings of the server, and one answer for both ways."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from watchword.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import msgspec
+
+
+def ask(name: str, request: "msgspec.Struct") -> dict[str, Any]:
+    """Have an operation carried out by the running server, or without one; return what it tells.
+
+    Raises:
+        ConfigurationError: the settings are wrong, or an extra is not installed.
+        WatchwordError: why it was not done.
+    """
+    try:
+        from watchword.app.administer import administer  # noqa: PLC0415  # loads what the SDK does not bring
+        from watchword.app.config import ServerSettings  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("watchword"):
+            raise
+        raise ConfigurationError(
+            f"administration needs {error.name}, which an extra brings: pip install 'watchword[server]'"
+        ) from None
+    return administer(ServerSettings.load(os.environ, folder=Path.cwd()), name, request)
