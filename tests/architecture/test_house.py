@@ -112,7 +112,18 @@ def test_no_decision_stands_in_an_assert() -> None:
 @pytest.mark.threat(218)
 def test_the_core_of_the_sdk_needs_cryptography_and_msgspec_only() -> None:
     allowed = {"cryptography", "msgspec", "watchword"} | set(sys.stdlib_module_names)
-    core = ("errors", "fetch", "tokens", "keys", "trust", "audit", "resource", "service", "keystores")
+    core = (
+        "errors",
+        "fetch",
+        "tokens",
+        "keys",
+        "trust",
+        "audit",
+        "resource",
+        "service",
+        "keystores",
+        "telemetry",
+    )
     single = {"clock.py", "caller.py", "__init__.py"}
     adapters = {"client/requests.py", "client/httpx.py"}
     for path, tree in trees():

@@ -219,7 +219,7 @@ def test_an_answer_that_says_nothing_clear_counts_as_none(response: Response) ->
     ("status", "error", "door"),
     [
         (400, "invalid_target", '[[services.users.allow]] caller = "posts"'),
-        (400, "unauthorized_client", "ask the owner of users for a rule"),
+        (400, "unauthorized_client", "the owner of users must allow posts"),
         (400, "invalid_scope", "(users:list users:read)"),
         (401, "invalid_client", "CLIENT_ID"),
         (400, "invalid_request", "cannot be exchanged here"),

@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from watchword.server import admin
-from watchword.server.exposition import BUCKETS, Counter, Gauge, Histogram, text
 from watchword.server.metrics import ENDPOINTS, Metrics, codes
+from watchword.telemetry.exposition import BUCKETS, Counter, Gauge, Histogram, text
 
 GET = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
 LINE = re.compile(r'([a-z_]+)(?:\{((?:[a-z_]+="(?:[^"\\\n]|\\[\\"n])*",?)*)\})? (\S+)')

@@ -8,6 +8,7 @@ import pytest
 
 from watchword import Watchword
 from watchword.client.authentication import KeyAuthentication
+from watchword.clock import SYSTEM_CLOCK
 from watchword.testing.peers import IssuingPeer, Peer, Reply
 from watchword.tokens.private_key import PrivateKey
 
@@ -57,3 +58,24 @@ def posts(issuer: IssuingPeer, users: Peer, client_key: PrivateKey, tmp_path: An
     )
     yield ww
     ww.close()
+
+
+class ManualClock:
+    """Both clocks, at the test's command."""
+
+    def __init__(self) -> None:
+        self.wall, self.ticks = SYSTEM_CLOCK.now() + 5, 1_000.0
+
+    def now(self) -> float:
+        return self.wall
+
+    def monotonic(self) -> float:
+        return self.ticks
+
+    def advance(self, seconds: float) -> None:
+        self.ticks += seconds
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()

@@ -8,8 +8,8 @@ from watchword.clock import Clock
 from watchword.errors import NoActiveKey, StoreError
 from watchword.keys.issuer import Issuer
 from watchword.keys.keyring import KeyState
-from watchword.server.exposition import Gauge
 from watchword.storage.ledger import SqlLedger
+from watchword.telemetry.exposition import Gauge
 
 
 class ServiceGauges:

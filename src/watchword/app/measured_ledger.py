@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from watchword.audit.event import AuditEvent
 from watchword.clock import Clock
 from watchword.grants.stores import Consumption, IssuedToken, Ledger
-from watchword.server.exposition import Histogram
+from watchword.telemetry.exposition import Histogram
 
 
 class MeasuredLedger:

@@ -125,13 +125,14 @@ class TokenEndpoint:
             _not_understood(target, f"status {response.status} came without an error code (RFC 6749 §5.2)")
         request_id = response.headers.get("x-request-id", "")
         known_id = request_id if _REQUEST_ID.fullmatch(request_id) else None
+        door = _door(error, target, self.client.client_id)
         raise ExchangeDenied(
-            f"the token server refused a token for {target.callee}: {error}; "
-            + _door(error, target, self.client.client_id)
+            f"the token server refused a token for {target.callee}: {error}; {door}"
             + (f" (request {known_id})" if known_id else ""),
             error=error,
             callee=target.callee,
             request_id=known_id,
+            door=door,
         )
 
 
@@ -139,7 +140,10 @@ def _door(error: str, target: Target, client_id: str) -> str:
     """Return what to do about a refusal: whose door to knock at."""
     callee = target.callee
     if error in ("invalid_target", "unauthorized_client"):
-        return f'ask the owner of {callee} for a rule: [[services.{callee}.allow]] caller = "{client_id}"'
+        return (
+            f"the owner of {callee} must allow {client_id}:"
+            f' [[services.{callee}.allow]] caller = "{client_id}"'
+        )
     if error == "invalid_scope":
         wanted = f" ({' '.join(sorted(target.scope))})" if target.scope else ""
         return (

@@ -12,6 +12,7 @@ from watchword.client.token_source import TokenSource
 from watchword.clock import SYSTEM_CLOCK, Clock
 from watchword.errors import DestinationRefused, WatchwordError
 from watchword.fetch import Waiting, demand_safe, origin_of, run, run_async
+from watchword.telemetry import Meter
 
 Audit = Callable[[AuditEvent], None]
 OnBehalf = Literal["caller", "self", "insecure_pass_through"]
@@ -31,12 +32,15 @@ class Outbound:
         insecure_http_hosts: hosts beyond loopback that may get a token without TLS.
         audit: learns of every token that is passed through.
         clock: for audit events.
+        meter: counts the answers of a callee that its token is not valid.
 
     Raises:
         DestinationRefused: `url` is no URL that a token may be sent to.
     """
 
-    __slots__ = ("_audit", "_clock", "_on_behalf", "_origin", "_own_issuer", "_source", "target", "url")
+    __slots__ = (
+        "_audit", "_clock", "_meter", "_on_behalf", "_origin", "_own_issuer", "_source", "target", "url",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -49,7 +53,9 @@ class Outbound:
         insecure_http_hosts: Collection[str] = (),
         audit: Audit | None = None,
         clock: Clock = SYSTEM_CLOCK,
+        meter: Meter | None = None,
     ) -> None:
+        self._meter = meter or Meter()
         self.target = target
         self.url = url
         self._origin = origin_of(url)
@@ -127,6 +133,7 @@ class Outbound:
         ours = self._on_behalf != "insecure_pass_through" and self.may_carry(url)
         if not ours or not authorization or not says_invalid_token(authenticate):
             return None
+        self._meter.refused_by(self.target.callee)
         try:
             found = yield from self._flow(url, refused=authorization.removeprefix("Bearer "))
         except WatchwordError as error:

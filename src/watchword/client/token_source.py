@@ -18,6 +18,7 @@ from watchword.errors import (
     TokenExpired,
 )
 from watchword.fetch import Flights, Flow, Transport, Waiting, Workers
+from watchword.telemetry import Meter
 
 MAX_ENTRIES = 4096
 _MARGIN = 5.0  # seconds of life that a token must still have when it leaves; at most a tenth of its life
@@ -87,9 +88,10 @@ class TokenSource:
         clock: wall time for assertions and the subject token's `exp`, the monotonic clock for ages.
         max_entries: how many tokens are kept; the unused go first.
         concurrency: how many different tokens are asked for at the same time.
+        meter: counts what is asked and what was there.
     """
 
-    __slots__ = ("_clock", "_endpoint", "_entries", "_flights", "_transport", "_workers")
+    __slots__ = ("_clock", "_endpoint", "_entries", "_flights", "_meter", "_transport", "_workers", "last")
 
     def __init__(
         self,
@@ -99,13 +101,17 @@ class TokenSource:
         clock: Clock = SYSTEM_CLOCK,
         max_entries: int = MAX_ENTRIES,
         concurrency: int = 16,
+        meter: Meter | None = None,
     ) -> None:
+        self._meter = meter or Meter()
         self._endpoint = endpoint
         self._transport = transport
         self._clock = clock
         self._workers = Workers(concurrency)
         self._flights: Flights[_Key, str] = Flights(timeout=transport.timeout, workers=self._workers)
         self._entries = _Store(max_entries)
+        self.last: tuple[str, str | None] | None = None
+        """How the last request to the token endpoint went, and what was wrong; `None`: there was none yet."""
 
     def exchange(self, subject: SubjectToken, target: Target, *, refused: str | None = None) -> Waiting[str]:
         """Find a token for `target` on behalf of the subject (RFC 8693); from the store if it has one.
@@ -197,6 +203,7 @@ class TokenSource:
             raise TokenEndpointUnreachable(f"no token for {target.callee} could be had: too many at once")
         if entry.refusal is not None:
             raise entry.refusal.with_traceback(None)
+        self._meter.reused(target.callee)
         return entry.token
 
     def _fetch(
@@ -218,7 +225,9 @@ class TokenSource:
             refusal = (
                 _unreachable(target, error) if isinstance(error, FetchFailed | DestinationRefused) else error
             )
-            again = self._clock.monotonic() + _PAUSE
+            now = self._clock.monotonic()
+            again = now + _PAUSE
+            self._note(target, now - before, refusal)
             if kept is not None and kept.refusal is None and again < kept.usable_until:
                 trusted = kept.trusted_until if refused is None else again
                 # a failed renewal takes nothing away
@@ -226,6 +235,7 @@ class TokenSource:
             else:
                 self._entries.put(key, _Entry("", again, again, refusal=refusal))
             raise refusal from error
+        self._note(target, self._clock.monotonic() - before, None)
         life = min(answer.expires_in, dies - before)
         # a token that dies with its parent cannot be prolonged by asking again
         renewable = answer.expires_in < dies - before - 1
@@ -239,6 +249,15 @@ class TokenSource:
             ),
         )
         return answer.access_token
+
+    def _note(
+        self, target: Target, seconds: float, refusal: ExchangeDenied | TokenEndpointUnreachable | None
+    ) -> None:
+        denied = refusal if isinstance(refusal, ExchangeDenied) else None
+        outcome = "granted" if refusal is None else "unreachable" if denied is None else denied.reason
+        request_id = None if denied is None else denied.request_id
+        self.last = (outcome, None if refusal is None else str(refusal))
+        self._meter.requested(target.callee, outcome, seconds, request_id=request_id)
 
 
 def _unreachable(target: Target, error: Exception) -> TokenEndpointUnreachable:

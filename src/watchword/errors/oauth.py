@@ -89,17 +89,34 @@ class TooManyRequests(OAuthError):
         super().__init__(message)
 
 
+# RFC 6749 §5.2, RFC 8693 §2.2.2: a subject token that cannot be exchanged is an invalid request
+_REASONS = {
+    "invalid_target": "rule",
+    "unauthorized_client": "rule",
+    "invalid_scope": "scope",
+    "invalid_client": "client",
+    "invalid_request": "subject_token",
+    "invalid_grant": "subject_token",
+}
+
+
 class ExchangeDenied(OAuthError):
     """A token server refused an exchange; raised by the SDK.
 
-    `error` is the server's RFC code, `callee` the service that was asked for, `request_id` the
-    server's `X-Request-Id`, under which its operator finds the reason.
+    `error` is the server's RFC code, `reason` what that means here: no `rule` allows it, the `scope` is not
+    given, the `client` is not known, the `subject_token` cannot be exchanged, or something `other`. `callee`
+    is the service that was asked for, `door` says what to do and whose matter that is, `request_id` is the
+    server's `X-Request-Id`, under which its operator finds more.
     """
 
     code = "exchange_denied"
 
-    def __init__(self, message: str, *, error: str, callee: str, request_id: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, error: str, callee: str, request_id: str | None = None, door: str = ""
+    ) -> None:
         self.error = error  # type: ignore[misc]  # per answer here, per class in the server's own errors
+        self.reason = _REASONS.get(error, "other")
         self.callee = callee
+        self.door = door
         self.request_id = request_id
         super().__init__(message)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from watchword import service
 from watchword.caller import Caller, running_for
-from watchword.errors import AudienceMismatch, TokenMissing
+from watchword.errors import AudienceMismatch, BearerError, TokenError, TokenMissing
 from watchword.integrations.callee import callee_failures
 from watchword.resource.authorize import demand
 from watchword.resource.bearer import bearer_token
@@ -50,6 +50,13 @@ class Guard:
 
     def demand(self, token: VerifiedToken | None) -> None:
         """Return if the token is for this audience and holds every scope, its subject the role."""
+        try:
+            self._judge(token)
+        except (BearerError, TokenError) as error:
+            self.service.note_refusal(error, token)
+            raise
+
+    def _judge(self, token: VerifiedToken | None) -> None:
         if token is None:
             if self.optional:
                 return
@@ -63,9 +70,10 @@ class Guard:
     def _presented(self, authorization: Sequence[str]) -> str | None:
         try:
             return bearer_token(authorization)
-        except TokenMissing:
-            if self.optional:
+        except BearerError as error:
+            if self.optional and isinstance(error, TokenMissing):
                 return None
+            self.service.note_refusal(error)
             raise
 
     def _visit(self, text: str | None, token: VerifiedToken | None) -> Visit:

@@ -12,6 +12,7 @@ from watchword.errors import (
     WatchwordError,
 )
 from watchword.resource.bearer import Refusal, challenge
+from watchword.telemetry.meter import FIELDS
 
 _log = logging.getLogger("watchword")
 
@@ -20,12 +21,20 @@ _TOLD = (TokenError, BearerError, KeysUnavailable, ExchangeDenied, OutboundError
 
 
 def refusal_of(error: WatchwordError, *, resource_metadata: str | None = None) -> Refusal | None:
-    """Return the answer to an error and log its reason; `None` if it is our own mistake and no answer."""
+    """Return the answer to an error; `None` if it is our own mistake and no answer.
+
+    The reason of a refused token or request was logged where it was refused; that of a call to others is
+    logged here.
+    """
     refusal = challenge(error, resource_metadata=resource_metadata) if isinstance(error, _TOLD) else None
     if refusal is None or refusal.status == 500:
         return None
-    level = logging.INFO if refusal.status < 500 else logging.WARNING
-    _log.log(level, "refused %s: %s", error.code, error)
+    if isinstance(error, ExchangeDenied | OutboundError):
+        level = logging.INFO if refusal.status < 500 else logging.WARNING
+        fields = {"name": "call.failed", "code": error.code, "status": refusal.status}
+        if isinstance(error, ExchangeDenied):
+            fields |= {"callee": error.callee, "reason": error.reason, "request_id": error.request_id}
+        _log.log(level, "refused %s: %s", error.code, error, extra={FIELDS: fields})
     return refusal
 
 

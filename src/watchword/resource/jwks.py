@@ -4,7 +4,6 @@ A token whose key is known never waits. One fetch is under way at a time, howeve
 good stays when a fetch fails, for a day at most. An unknown `kid` may cause one fetch per cool-down.
 """
 
-import logging
 import re
 import secrets
 from typing import NamedTuple
@@ -24,6 +23,7 @@ from watchword.fetch import (
     run_async,
 )
 from watchword.resource.metadata import IssuerMetadata
+from watchword.telemetry import KeySetMetrics, Meter
 from watchword.tokens.jwk_set import JWKSet
 
 MIN_AGE, DEFAULT_AGE, LONGEST_AGE = 60.0, 300.0, 3600.0
@@ -31,7 +31,6 @@ COOL_DOWN = 30.0
 LAST_KNOWN_GOOD = 24 * 3600.0
 _FIRST_PAUSE = 1.0  # after a failed fetch; doubles with each further one up to the cool-down
 
-_log = logging.getLogger(__name__)
 _MAX_AGE = re.compile(r"(?:^|,)\s*max-age\s*=\s*\"?(\d{1,10})\"?\s*(?:,|$)", re.IGNORECASE)
 
 
@@ -56,11 +55,12 @@ class JWKSClient:
         cool_down: seconds between two fetches that unknown `kid`s may cause.
         last_known_good: seconds for which a set serves while no newer one can be had; then it fails closed.
         clock: for every age; wall time plays no part.
+        meter: counts fetches and alarms.
     """
 
     __slots__ = (
         "_clock", "_cool_down", "_failures", "_flights", "_held", "_last_good", "_max_age", "_metadata",
-        "_not_before", "_transport", "_unknown_not_before", "_workers",
+        "_meter", "_not_before", "_problem", "_transport", "_unknown_not_before", "_workers",
     )  # fmt: skip
 
     def __init__(
@@ -72,8 +72,11 @@ class JWKSClient:
         cool_down: float = COOL_DOWN,
         last_known_good: float = LAST_KNOWN_GOOD,
         clock: Clock = SYSTEM_CLOCK,
+        meter: Meter | None = None,
     ) -> None:
         self._metadata = metadata
+        self._meter = meter or Meter(issuers=(metadata.issuer,))
+        self._problem: str | None = None
         self._transport = transport or Transport()
         self._max_age = max_age
         self._cool_down = cool_down
@@ -95,6 +98,22 @@ class JWKSClient:
         """For how long the held set has been older than it should be; 0 while it is fresh."""
         held = self._held
         return 0.0 if held is None else max(0.0, self._clock.monotonic() - held.fresh_until)
+
+    @property
+    def problem(self) -> str | None:
+        """Why the last fetch failed; `None` if it did not, or if there was none yet."""
+        return self._problem
+
+    def metrics(self) -> KeySetMetrics:
+        """Return what there is to know about the set, without waiting for anything."""
+        held, now = self._held, self._clock.monotonic()
+        return KeySetMetrics(
+            keys=0 if held is None or now - held.fetched > self._last_good else len(held.keys),
+            age_seconds=None if held is None else now - held.fetched,
+            stale_seconds=0.0 if held is None else max(0.0, now - held.fresh_until),
+            fetches=self._meter.fetches_of(self.issuer),
+            alarms=self._meter.alarms_of(self.issuer),
+        )
 
     def keys(self, kid: str | None = None) -> JWKSet:
         """Return the set; wait for it only if there is none, or if it lacks `kid` and may be asked again.
@@ -185,17 +204,23 @@ class JWKSClient:
 
     def _fetch(self, deadline: float) -> JWKSet:
         """Do one fetch in a worker thread and keep the outcome, good or bad."""
+        begun, old = self._clock.monotonic(), self._held
         try:
             held = self._transport.drive(self._download(), deadline)
         except (FetchFailed, DestinationRefused, KeySetInvalid) as error:
             pause = min(_FIRST_PAUSE * 2**self._failures, self._cool_down)
             self._failures = min(self._failures + 1, 30)
-            self._not_before = self._clock.monotonic() + pause
-            _log.warning("the keys of %s could not be fetched, the old ones stay: %s", self.issuer, error)
+            now = self._clock.monotonic()
+            self._not_before = now + pause
+            self._problem = str(error)
+            self._meter.fetched(self.issuer, "failed", now - begun, self._problem)
             raise FetchFailed(str(error)) from error
         self._failures = 0
         self._not_before = float("-inf")
         self._held = held
+        self._problem = None
+        same = old is not None and held.keys is old.keys
+        self._meter.fetched(self.issuer, "unchanged" if same else "changed", held.fetched - begun)
         return held.keys
 
     def _download(self) -> Flow[_Held]:
@@ -216,7 +241,9 @@ class JWKSClient:
             return old._replace(fetched=now, fresh_until=fresh_until)
         keys = JWKSet.from_json(response.body)
         for unusable in keys.unusable:
-            _log.warning("key %d of %s cannot be used: %s", unusable.index, self.issuer, unusable.reason)
+            self._meter.alarm(
+                self.issuer, unusable.alarm, f"key {unusable.index} cannot be used: {unusable.reason}"
+            )
         if not keys:
             raise KeySetInvalid("expected at least one usable key: an empty set never replaces a good one")
         if old is not None:
@@ -227,7 +254,8 @@ class JWKSClient:
         before = {key.kid: key.thumbprint() for key in old.keys if key.kid is not None}
         for key in new.keys:
             if key.kid is not None and before.get(key.kid, key.thumbprint()) != key.thumbprint():
-                _log.warning("%s uses a kid again for another key; the old key is forgotten", self.issuer)
+                detail = "it uses a kid again for another key; the old key is forgotten"
+                self._meter.alarm(self.issuer, "kid_reused", detail)
 
     def _age(self, response: Response) -> float:
         if self._max_age is not None:

@@ -1,6 +1,6 @@
 """Verifies tokens of several issuers, each with its own keys and its own policy (RFC 8725 §3.8)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from watchword.clock import SYSTEM_CLOCK, Clock
@@ -41,13 +41,14 @@ class TokenVerifier:
         ConfigurationError: no issuer, one twice, or a secret beside public keys.
     """
 
-    __slots__ = ("_cache", "_clock", "_issuers", "_only")
+    __slots__ = ("_cache", "_clock", "_issuers", "_only", "_verified")
 
     def __init__(self, issuers: Iterable[AcceptedIssuer], *, clock: Clock = SYSTEM_CLOCK) -> None:
         accepted = list(issuers)
         self._issuers = {issuer.policy.issuer: issuer for issuer in accepted}
         self._clock = clock
         self._cache = VerifiedCache(clock)
+        self._verified = 0
         problems = []
         if not accepted:
             problems.append("issuers: expected at least one")
@@ -81,6 +82,18 @@ class TokenVerifier:
         seen = None if digest is None else self._cache.find(digest)
         return await run_async(self._flow(token, digest)) if seen is None else seen
 
+    @property
+    def accepted(self) -> tuple[int, int]:
+        """How many tokens were accepted: verified, and found among those verified before."""
+        return self._verified, self._cache.hits
+
+    @property
+    def key_sets(self) -> Mapping[str, JWKSClient]:
+        """The clients that fetch keys, by issuer."""
+        return {
+            name: issuer.keys for name, issuer in self._issuers.items() if isinstance(issuer.keys, JWKSClient)
+        }
+
     def warm(self) -> None:
         """Begin to fetch the keys that are not there yet, without waiting for them."""
         for issuer in self._issuers.values():
@@ -112,6 +125,7 @@ class TokenVerifier:
         """Verify, and remember what was accepted."""
         policy = issuer.policy
         verified = verify(token, keys, policy, self._clock.now())
+        self._verified += 1
         if digest is not None:
             self._cache.keep(
                 digest, verified, length=len(token), source=issuer.keys, keys=keys, leeway=policy.leeway

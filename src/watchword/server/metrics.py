@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 
 from watchword.errors import WatchwordError
-from watchword.server.exposition import Counter, Gauge, Histogram, text
+from watchword.telemetry.exposition import Counter, Gauge, Histogram, text
 
 ENDPOINTS = ("token", "introspect", "jwks", "metadata", "public_key", "live", "ready")
 STATUSES = ("1xx", "2xx", "3xx", "4xx", "429", "5xx", "unanswered")

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from cryptography import x509
 
 from watchword.errors import ConfigurationError
-from watchword.server.exposition import Gauge
+from watchword.telemetry.exposition import Gauge
 
 logger = logging.getLogger("watchword.server")
 

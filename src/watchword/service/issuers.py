@@ -9,6 +9,7 @@ from watchword.fetch import Transport
 from watchword.resource.jwks import JWKSClient
 from watchword.resource.metadata import IssuerMetadata
 from watchword.resource.verifier import AcceptedIssuer, TokenVerifier
+from watchword.telemetry import Meter
 from watchword.tokens.algorithms import PUBLIC_KEY_ALGORITHMS
 from watchword.tokens.policy import ACCESS_TOKEN_TYPE, VerificationPolicy
 from watchword.tokens.shared_secret import SharedSecret
@@ -70,13 +71,14 @@ def verifier_by_keys(
     transport: Transport,
     jwks_max_age: float | None,
     clock: Clock,
+    meter: Meter,
 ) -> TokenVerifier:
     """Return a verifier that fetches each issuer's keys by itself."""
     return TokenVerifier(
         [
             AcceptedIssuer(
                 settings.policy(audience, leeway=leeway),
-                JWKSClient(metadata, transport, max_age=jwks_max_age, clock=clock),
+                JWKSClient(metadata, transport, max_age=jwks_max_age, clock=clock, meter=meter),
             )
             for settings, metadata in issuers
         ],

@@ -4,29 +4,29 @@ import os
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 from watchword import caller
 from watchword.client.authentication import ClientAuthentication
-from watchword.client.endpoint import Target, TokenEndpoint
-from watchword.client.outbound import Audit, OnBehalf, Outbound
+from watchword.client.endpoint import TokenEndpoint
+from watchword.client.outbound import Audit
 from watchword.client.token_source import TokenSource
 from watchword.clock import SYSTEM_CLOCK, Clock
-from watchword.errors import ConfigurationError
+from watchword.errors import ConfigurationError, KeysUnavailable, TokenError, WatchwordError
 from watchword.fetch import Transport
+from watchword.service import health
+from watchword.service.calls import Calls
+from watchword.service.health import Health
 from watchword.service.issuers import IssuerSettings, verifier_by_keys, verifier_by_secret
 from watchword.service.settings import ServiceSettings
+from watchword.telemetry import Meter, Metrics, Observer
 from watchword.tokens.verified import VerifiedToken
-
-if TYPE_CHECKING:
-    from watchword.client.httpx import Clients
-    from watchword.client.requests import CalleeSession, Sessions
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Watchword:
+class Watchword(Calls):
     """Verifies the tokens that come in, and gets the right ones for calls that go out.
 
     Every setting that is not an argument comes from `WATCHWORD_…` or from `watchword.toml` in the working
@@ -48,6 +48,8 @@ class Watchword:
         insecure_shared_secret: verifies HS256, and nothing else, with a secret of at least 32 bytes that the
             issuer has too. Whoever can verify can then also forge.
         audit: learns of every token that is passed through to a callee as it is.
+        observer: learns of refusals, fetched key sets, token requests and alarms (`watchword.telemetry`), in
+            the thread where they happen; what it raises is logged and harms nobody.
         timeout: seconds for any one conversation with an issuer.
         environ, folder: where settings are read.
         clock: where the time comes from.
@@ -75,6 +77,7 @@ class Watchword:
         leeway: float | None = None,
         insecure_shared_secret: bytes | None = None,
         audit: Audit | None = None,
+        observer: Observer | None = None,
         timeout: float = 5.0,
         environ: Mapping[str, str] | None = None,
         folder: Path | None = None,
@@ -99,6 +102,11 @@ class Watchword:
         )
         self._clock = clock
         self._audit = audit
+        self._meter = meter = Meter(
+            issuers=[known.issuer for known in (settings.issuer, *settings.trusted_issuers.values())],
+            callees=[name.lower() for name in settings.urls],
+            observer=observer,
+        )
         if transport is None:
             transport = Transport(
                 ca_file=settings.ca_file, insecure_http_hosts=settings.insecure_http_hosts, timeout=timeout
@@ -123,6 +131,7 @@ class Watchword:
                 transport=transport,
                 jwks_max_age=settings.jwks_max_age,
                 clock=clock,
+                meter=meter,
             )
         self._source: TokenSource | None = None
         if settings.client is not None:
@@ -132,9 +141,7 @@ class Watchword:
                 settings.client,
                 settings.issuer.requested_token_type,
             )
-            self._source = TokenSource(endpoint, transport, clock=clock)
-        self._sessions: Sessions | None = None
-        self._clients: Clients | None = None
+            self._source = TokenSource(endpoint, transport, clock=clock, meter=meter)
 
     def verify(self, token: str) -> VerifiedToken:
         """Verify a token that was presented to this service.
@@ -143,11 +150,19 @@ class Watchword:
             TokenError: it must not be accepted; the leaf says which check refused it.
             KeysUnavailable: the issuer's keys cannot be had now.
         """
-        return self._verifier.verify(token)
+        try:
+            return self._verifier.verify(token)
+        except (TokenError, KeysUnavailable) as error:
+            self._meter.refused(error)
+            raise
 
     async def averify(self, token: str) -> VerifiedToken:
         """Verify a token without ever blocking the event loop; as `verify`."""
-        return await self._verifier.averify(token)
+        try:
+            return await self._verifier.averify(token)
+        except (TokenError, KeysUnavailable) as error:
+            self._meter.refused(error)
+            raise
 
     @contextmanager
     def acting_for(self, token: str) -> Iterator[VerifiedToken]:
@@ -164,135 +179,33 @@ class Watchword:
         """
         return caller.bind(function)
 
-    def session(
-        self,
-        callee: str,
-        *,
-        scope: Collection[str] = (),
-        audience: str | None = None,
-        resource: str | None = None,
-        own_identity: bool = False,
-        insecure_pass_through: bool = False,
-    ) -> "CalleeSession":
-        """Return a `requests.Session` for one callee: relative URLs, the right token on each request.
+    def metrics(self) -> Metrics:
+        """Return what was counted in this process so far; `metrics().prometheus()` is the page."""
+        verified, cached = self._verifier.accepted
+        return Metrics(
+            verified=verified,
+            cached=cached,
+            refused=self._meter.refusals(),
+            key_sets={issuer: keys.metrics() for issuer, keys in self._verifier.key_sets.items()},
+            callees=self._meter.callees(),
+        )
 
-        Args:
-            callee: its name in `WATCHWORD_URL_<CALLEE>` and at the token server.
-            scope: what is asked for; nothing means all that the callee's rules give.
-            audience: its `aud`, where that is not its name.
-            resource: its RFC 8707 resource indicator, for servers that want one.
-            own_identity: call as this service, not for the caller.
-            insecure_pass_through: send the caller's own token; the callee can then act as this service could.
+    def health(self) -> Health:
+        """Return how issuers, credential and callees are. Never waits and never asks anybody on its way.
 
-        Raises:
-            NoCaller: outside a request; never falls back to the service's own identity.
-            ConfigurationError: the callee has no URL, or this service no key or secret to exchange with.
+        Keys that are missing or due are fetched in the background meanwhile, so a service that gets no
+        request before it is healthy becomes so.
         """
-        from watchword.client.requests import Sessions  # noqa: PLC0415  # requests is needed by those who use it
+        return health.look(self.settings, self._verifier.key_sets, self._source)
 
-        outbound = self.outbound(
-            callee,
-            scope=scope,
-            audience=audience,
-            resource=resource,
-            on_behalf=_on_behalf(own_identity, insecure_pass_through),
-        )
-        if self._sessions is None:
-            self._sessions = Sessions(ca_file=self.settings.ca_file)
-        return self._sessions.session(outbound)
-
-    def client(
-        self,
-        callee: str,
-        *,
-        scope: Collection[str] = (),
-        audience: str | None = None,
-        resource: str | None = None,
-        own_identity: bool = False,
-        insecure_pass_through: bool = False,
-    ) -> Any:
-        """Return an `AsyncClient` of `httpx2` (or `httpx`) for one callee; as `session`.
-
-        It is for the running event loop. For a client of your own, sync or async, of either library, take
-        `auth()`.
-        """
-        from watchword.client.httpx import Clients  # noqa: PLC0415  # as above
-
-        outbound = self.outbound(
-            callee,
-            scope=scope,
-            audience=audience,
-            resource=resource,
-            on_behalf=_on_behalf(own_identity, insecure_pass_through),
-        )
-        if self._clients is None:
-            self._clients = Clients(ca_file=self.settings.ca_file)
-        return self._clients.client(outbound)
-
-    def auth(
-        self,
-        callee: str,
-        *,
-        scope: Collection[str] = (),
-        audience: str | None = None,
-        resource: str | None = None,
-    ) -> Any:
-        """Return an `httpx.Auth` (and `httpx2.Auth`) for one callee, for `Client` and `AsyncClient`.
-
-        May be made outside a request and used in many: each request carries the token of its own caller.
-        """
-        from watchword.client.httpx import BearerAuth  # noqa: PLC0415  # as above
-
-        return BearerAuth(
-            self._outbound(callee, scope=scope, audience=audience, resource=resource, on_behalf="caller")
-        )
-
-    def outbound(
-        self,
-        callee: str,
-        *,
-        scope: Collection[str] = (),
-        audience: str | None = None,
-        resource: str | None = None,
-        on_behalf: OnBehalf = "caller",
-    ) -> Outbound:
-        """Return the credential for calls to one callee: what every HTTP library's adapter is built on."""
-        outbound = self._outbound(
-            callee, scope=scope, audience=audience, resource=resource, on_behalf=on_behalf
-        )
-        outbound.demand_caller()
-        return outbound
-
-    def _outbound(
-        self,
-        callee: str,
-        *,
-        scope: Collection[str],
-        audience: str | None,
-        resource: str | None,
-        on_behalf: OnBehalf,
-    ) -> Outbound:
-        if isinstance(scope, str):
-            raise TypeError("expected scope as a list of texts, found one text")
-        if self._source is None and on_behalf != "insecure_pass_through":
-            raise ConfigurationError(
-                f"WATCHWORD_CLIENT_KEY_FILE: expected a key or secret to get tokens for {callee}, found none"
+    def note_refusal(self, error: WatchwordError, token: VerifiedToken | None = None) -> None:
+        """Count, log and tell a refusal; for those who refuse requests, with the token if it is genuine."""
+        if token is None:
+            self._meter.refused(error)
+        else:
+            self._meter.refused(
+                error, client_id=token.client_id, token_id=token.token_id, story_id=token.story_id
             )
-        return Outbound(
-            Target(
-                callee,
-                audience=audience or (callee if resource is None else None),
-                resource=resource,
-                scope=frozenset(scope),
-            ),
-            self.settings.url_of(callee),
-            source=self._source,
-            on_behalf=on_behalf,
-            own_issuer=self.settings.issuer.issuer,
-            insecure_http_hosts=self.settings.insecure_http_hosts,
-            audit=self._audit,
-            clock=self._clock,
-        )
 
     @asynccontextmanager
     async def lifespan(self, app: object = None) -> AsyncIterator[None]:
@@ -306,19 +219,9 @@ class Watchword:
     def close(self) -> None:
         """Close connections, forget tokens, let the threads end; what is used again starts again."""
         self._verifier.close()
-        if self._source is not None:
-            self._source.close()
-        if self._sessions is not None:
-            self._sessions.close()
+        self.close_calls()
 
     async def aclose(self) -> None:
         """Close as `close`, and the async connections of this event loop too."""
         self.close()
-        if self._clients is not None:
-            await self._clients.aclose()
-
-
-def _on_behalf(own_identity: bool, insecure_pass_through: bool) -> OnBehalf:
-    if own_identity and insecure_pass_through:
-        raise TypeError("expected own_identity or insecure_pass_through, found both")
-    return "self" if own_identity else "insecure_pass_through" if insecure_pass_through else "caller"
+        await self.aclose_calls()

@@ -20,7 +20,7 @@ _CURVES: dict[str, tuple[type[ec.EllipticCurve], int]] = {
     "P-384": (ec.SECP384R1, 48),
 }
 _CURVE_NAMES = {curve().name: crv for crv, (curve, _) in _CURVES.items()}
-_PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 
 # The y coordinates of the points of small order on edwards25519, canonical and not (RFC 7748 §6.1, RFC
 # 8032 §8.9): under such a key one signature fits many messages.
@@ -92,7 +92,7 @@ class PublicKey:
         Raises:
             KeyRejected: private members, `use` or `key_ops` for something else, a weak or malformed key.
         """
-        private = sorted(_PRIVATE_MEMBERS & jwk.keys())
+        private = sorted(PRIVATE_MEMBERS & jwk.keys())
         if private:
             raise KeyRejected(
                 f"private key published: members {', '.join(private)} must never leave their owner"

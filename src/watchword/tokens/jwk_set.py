@@ -1,12 +1,12 @@
 """A JWK Set: the keys of one issuer, looked up by exact `kid` (RFC 7517 §5)."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
 from watchword.errors import KeyRejected, KeySetInvalid, KeyUnknown, KeyUnusable, TokenMalformed
 from watchword.tokens import strict_json
 from watchword.tokens.algorithms import Check
-from watchword.tokens.jwk import PublicKey
+from watchword.tokens.jwk import PRIVATE_MEMBERS, PublicKey
 from watchword.tokens.jws import Header
 
 MAX_KEYS = 100
@@ -19,6 +19,7 @@ class UnusableKey(NamedTuple):
     index: int  # type: ignore[assignment]  # a set's member has a place; tuple.index is not missed
     kid: str | None
     reason: str
+    alarm: Literal["private_key", "kid_twice", "too_many_keys", "unusable_key"] = "unusable_key"
 
 
 class KnownHeader(NamedTuple):
@@ -47,7 +48,7 @@ class JWKSet:
             elif key.kid in self._keys or key.kid in self._refused:
                 self._keys.pop(key.kid, None)
                 self._refused[key.kid] = "two keys have this kid"
-                twice.append(UnusableKey(index, key.kid, "two keys have this kid"))
+                twice.append(UnusableKey(index, key.kid, "two keys have this kid", "kid_twice"))
             else:
                 self._keys[key.kid] = key
         self._nameless = tuple(nameless)
@@ -76,11 +77,22 @@ class JWKSet:
             try:
                 good.append(PublicKey.from_jwk(jwk))
             except KeyRejected as error:
-                bad.append(UnusableKey(index, kid if isinstance(kid, str) else None, str(error)))
+                private = not PRIVATE_MEMBERS.isdisjoint(jwk)
+                bad.append(
+                    UnusableKey(
+                        index,
+                        kid if isinstance(kid, str) else None,
+                        str(error),
+                        "private_key" if private else "unusable_key",
+                    )
+                )
         if len(members) > MAX_KEYS:
             bad.append(
                 UnusableKey(
-                    MAX_KEYS, None, f"only the first {MAX_KEYS} of {len(members)} keys are considered"
+                    MAX_KEYS,
+                    None,
+                    f"only the first {MAX_KEYS} of {len(members)} keys are considered",
+                    "too_many_keys",
                 )
             )
         return cls(good, unusable=bad)

@@ -1,9 +1,9 @@
 """`GET /metrics`: for Prometheus, and only on the listeners of the operator."""
 
 from watchword.server.answer import Answer
-from watchword.server.exposition import CONTENT_TYPE
 from watchword.server.metrics import Metrics
 from watchword.server.request import Request
+from watchword.telemetry.exposition import CONTENT_TYPE
 
 
 class MetricsEndpoint:
