@@ -11,6 +11,14 @@ from interop.authority import Authority
 from interop.processes import Running, installed
 
 
+class Relay:
+    """A server, and how often it was asked."""
+
+    port = 0
+    url = ""
+    asked = 0
+
+
 class OverTls:
     """What the token service publishes, over TLS with a certificate of a private CA."""
 
@@ -36,14 +44,16 @@ class OverTls:
         assert made.returncode == 0, made.stderr
 
     @contextmanager
-    def serving(self, name: str = "tokens.example", *, trusted: bool = True) -> Iterator[int]:
-        """Yield the port of a server whose certificate is for this name."""
+    def serving(self, name: str = "tokens.example", *, trusted: bool = True) -> Iterator[Relay]:
+        """Yield a server whose certificate is for this name."""
         signer = ("-CA", "ca.pem", "-CAkey", "ca.key") if trusted else ()
         self._certificate("server", "-subj", "/CN=server", "-addext", f"subjectAltName=DNS:{name}", *signer)
         published = self._authority.url
+        relay = Relay()
 
         class Published(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
+                relay.asked += 1
                 answer = ask(published + self.path)
                 self.send_response(answer.status)
                 self.send_header("Content-Type", answer.headers["content-type"])
@@ -58,4 +68,5 @@ class OverTls:
         context.load_cert_chain(self._running.folder / "server.pem", self._running.folder / "server.key")
         with serving(Published) as server:
             server.socket = context.wrap_socket(server.socket, server_side=True)
-            yield server.server_port
+            relay.port, relay.url = server.server_port, f"https://{name}:{server.server_port}"
+            yield relay

@@ -1,7 +1,6 @@
 """Envoy verifies with `jwt_authn`; what that does not look at are the page's rules for `rbac`."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -123,13 +122,12 @@ def test_a_changed_key_is_taken_up_before_it_signs(envoy: Start, running: Any, a
 def test_keys_over_tls_are_taken_from_the_named_server_alone(
     envoy: Start, running: Any, authority: Any, ask: Any, page: Any, over_tls: Any, served: Any, status: int
 ) -> None:
-    fetched: AbstractContextManager[int] = over_tls.serving(**served)
-    with fetched as port:
+    with over_tls.serving(**served) as published:
         plain = f"port_value: {page.port(9000)}"
         here = page.port(5004)
         tls = {
             "    - name: watchword\n": f"    - name: watchword\n{page.text('tls.yaml')}",
-            plain: f"port_value: {port}",
+            plain: f"port_value: {published.port}",
             str(page.port(8080)): str(here),
         }
         gateway = envoy("tls", here, **tls)

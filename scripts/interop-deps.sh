@@ -12,8 +12,11 @@ miss() {
 }
 
 packages=""
-for pair in haproxy:haproxy nginx:nginx-light prometheus:prometheus npm:npm; do
+for pair in haproxy:haproxy nginx:nginx-light prometheus:prometheus npm:npm openssl:openssl apache2:apache2-bin; do
     PATH="$PATH:/usr/sbin" command -v "${pair%%:*}" >/dev/null 2>&1 || packages="$packages ${pair#*:}"
+done
+for module in auth_openidc:libapache2-mod-auth-openidc oauth2:libapache2-mod-oauth2; do
+    [ -e "/usr/lib/apache2/modules/mod_${module%%:*}.so" ] || packages="$packages ${module#*:}"
 done
 if [ -n "$packages" ]; then
     if ! command -v apt-get >/dev/null 2>&1; then
