@@ -30,3 +30,8 @@ def test_the_docs_page_lists_exactly_the_codes_that_exist() -> None:
     page = (ROOT / "docs" / "reference" / "errors.md").read_text()
     documented = set(re.findall(r"^\| `([a-z_]+)` \|", page, re.MULTILINE))
     assert documented == {leaf.code for leaf in LEAVES}
+
+
+def test_the_page_for_troubleshooting_has_a_place_for_every_code() -> None:
+    page = (ROOT / "docs" / "how-to" / "troubleshooting.md").read_text()
+    assert sorted(re.findall(r"^### `(\w+)`$", page, re.MULTILINE)) == sorted(leaf.code for leaf in LEAVES)

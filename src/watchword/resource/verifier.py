@@ -9,7 +9,7 @@ from watchword.fetch import Waiting, run, run_async
 from watchword.resource.jwks import JWKSClient
 from watchword.resource.verified_cache import VerifiedCache, digest_of
 from watchword.tokens import base64url, strict_json
-from watchword.tokens.jwk_set import JWKSet
+from watchword.tokens.jwk_set import JWKSet, printable
 from watchword.tokens.jws import split
 from watchword.tokens.policy import VerificationPolicy
 from watchword.tokens.shared_secret import SharedSecret
@@ -140,5 +140,7 @@ class TokenVerifier:
         claimed = strict_json.decode_object(base64url.decode(split(token).payload)).get("iss")
         issuer = self._issuers.get(claimed) if isinstance(claimed, str) else None
         if issuer is None:
-            raise IssuerNotTrusted("iss is none of the configured issuers, compared as exact text")
+            raise IssuerNotTrusted(
+                f"expected iss {' or '.join(sorted(self._issuers))}, found {printable(str(claimed))}"
+            )
         return issuer

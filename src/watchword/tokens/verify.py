@@ -135,7 +135,7 @@ def _remember(segment: bytes, known: KnownHeader, keys: JWKSet | SharedSecret) -
 
 def _demand_issuer(iss: object, policy: VerificationPolicy) -> None:
     if iss != policy.issuer:
-        raise IssuerNotTrusted("iss is not the configured issuer, compared as exact text")
+        raise IssuerNotTrusted(f"expected iss {policy.issuer}, found {printable(str(iss))}")
 
 
 def _demand_audience(aud: str | list[str], policy: VerificationPolicy) -> None:
