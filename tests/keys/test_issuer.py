@@ -481,10 +481,10 @@ class Fickle(MemoryKeyStore):
             raise self.broken
         return super().load()
 
-    def save(self, keyring: Keyring) -> Keyring:
+    def save(self, keyring: Keyring, *, by: str | None = None) -> Keyring:
         if self.broken:
             raise self.broken
-        return super().save(keyring)
+        return super().save(keyring, by=by)
 
 
 def test_a_store_that_cannot_be_read_stops_nothing_and_is_told(clock: SetClock) -> None:
@@ -509,7 +509,7 @@ def test_a_store_that_always_changes_is_given_up_in_the_end(clock: SetClock) -> 
     store = Fickle()
     issuer = Issuer(URL, store, clock=clock)
     store.broken = None
-    store.save = lambda keyring: (_ for _ in ()).throw(KeyringConflict("again"))  # type: ignore[method-assign]
+    store.save = lambda *_, **__: (_ for _ in ()).throw(KeyringConflict("again"))  # type: ignore[method-assign]
     with pytest.raises(KeyringConflict, match="16 times"):
         issuer.prepare_key()
 

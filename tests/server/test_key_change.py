@@ -60,8 +60,12 @@ def test_three_key_changes_under_running_requests_refuse_no_token(start) -> None
             "SELECT type, kid FROM audit_event WHERE type LIKE 'key.%' ORDER BY sequence"
         ).fetchall()
     activated = [kid for deed, kid in deeds if deed == "key.activated"]
-    assert activated[:3] == kids[1:]
-    assert [deed for deed, kid in deeds if kid == kids[1]] == ["key.prepared", "key.activated"]
+    assert activated[:4] == kids
+    assert [deed for deed, kid in deeds if kid == kids[1]] == [
+        "key.prepared",
+        "key.activated",
+        "key.retired",
+    ]
 
 
 @pytest.mark.threat(172)

@@ -1,5 +1,6 @@
 """What a token service has before anybody listens: the same for a server and for an operator alone."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -12,7 +13,9 @@ from watchword.clock import Clock
 from watchword.keys.issuer import Issuer
 from watchword.keys.rotation import RotationPolicy
 from watchword.keystores import open_key_store
+from watchword.storage.key_events import KeyEvents
 from watchword.storage.ledger import SqlLedger
+from watchword.storage.recorded_keys import RecordedKeyStore
 from watchword.storage.sqlite import SqliteDatabase, open_sqlite
 from watchword.storage.trust import SqlTrustStore
 
@@ -57,8 +60,11 @@ async def opened_parts(settings: ServerSettings, *, clock: Clock) -> AsyncIterat
         stack.push_async_callback(database.aclose)
         if database.restored:
             logger.warning("the database is older than its folder: somebody put a copy of it back")
-        issuer = Issuer(
-            settings.issuer, open_key_store(settings.keys), algorithm=settings.rotation.algorithm, clock=clock
+        events = KeyEvents(settings.issuer, database.writer, clock)
+        keys = RecordedKeyStore(open_key_store(settings.keys), database, events)
+        # a first key is made, and its event written: not on the event loop
+        issuer = await asyncio.to_thread(
+            Issuer, settings.issuer, keys, algorithm=settings.rotation.algorithm, clock=clock
         )
         ledger = SqlLedger(database, writer=database.writer)
         stack.push_async_callback(ledger.aclose)

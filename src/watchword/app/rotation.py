@@ -1,13 +1,12 @@
-"""The keys of a running server live their lives by themselves, and each step of it is in the audit."""
+"""The keys of a running server live their lives by themselves; their store tells the audit of each step."""
 
 import asyncio
 import logging
 
-from watchword.audit.event import AuditEvent
 from watchword.clock import Clock
 from watchword.errors import KeyringError, StoreError
 from watchword.keys.issuer import Issuer
-from watchword.keys.rotation import Activate, Discard, Evidence, Prepare, Remove, RotationPolicy, Step, Wait
+from watchword.keys.rotation import Evidence, RotationPolicy, Step, Wait
 from watchword.storage.ledger import SqlLedger
 
 logger = logging.getLogger("watchword.app")
@@ -15,12 +14,6 @@ logger = logging.getLogger("watchword.app")
 LOOK_EVERY = 60.0
 _SOONEST = 0.05
 _MAX_STEPS = 8  # more in a row than any keyring needs
-_EVENTS = {
-    Prepare: "key.prepared",
-    Activate: "key.activated",
-    Remove: "key.removed",
-    Discard: "key.discarded",
-}
 
 
 async def rotate_keys(issuer: Issuer, policy: RotationPolicy, ledger: SqlLedger, clock: Clock) -> None:
@@ -34,7 +27,7 @@ async def rotate_due(issuer: Issuer, policy: RotationPolicy, ledger: SqlLedger, 
     """Do every step that is due now; return how many seconds to wait before looking again."""
     try:
         for _ in range(_MAX_STEPS):
-            step = await _step(issuer, policy, ledger, clock)
+            step = await _step(issuer, policy, ledger)
             if isinstance(step, Wait):
                 return min(max(step.until - clock.now(), _SOONEST), LOOK_EVERY)
     except (KeyringError, StoreError) as error:
@@ -42,12 +35,10 @@ async def rotate_due(issuer: Issuer, policy: RotationPolicy, ledger: SqlLedger, 
     return LOOK_EVERY
 
 
-async def _step(issuer: Issuer, policy: RotationPolicy, ledger: SqlLedger, clock: Clock) -> Step:
+async def _step(issuer: Issuer, policy: RotationPolicy, ledger: SqlLedger) -> Step:
     evidence = Evidence(await ledger.live_until())
     # a key is made and files are written: not on the event loop
     step = await asyncio.to_thread(issuer.rotate, policy, evidence)
     if not isinstance(step, Wait):
-        event = _EVENTS[type(step)]
-        logger.info("%s: %s", event, step.kid)
-        await ledger.record(AuditEvent(type=event, time=clock.now(), actor=issuer.issuer, kid=step.kid))
+        logger.info("%s key %s", type(step).__name__.lower(), step.kid)
     return step

@@ -246,44 +246,56 @@ class Issuer:
             **{name: value for name, value in (members or {}).items() if name not in {"issuer", "jwks_uri"}},
         }
 
-    def prepare_key(self, algorithm: str | None = None) -> str:
+    def prepare_key(self, algorithm: str | None = None, *, by: str | None = None) -> str:
         """Publish a new key that does not sign yet; return its `kid`.
 
-        Activate it only when every verifier that caches the key set has fetched it again.
+        Activate it only when every verifier that caches the key set has fetched it again. `by` names, here
+        and below, who wants it, for the audit; `None`: the issuer itself.
 
         Raises:
             KeyRejected: no such algorithm.
             KeyringError: the store cannot be written to; nothing changed.
         """
         key = PrivateKey.generate(algorithm or self.algorithm)
-        self._keys.change(lambda keyring: keyring.prepare(key, self._clock.now()))
+        self._keys.change(lambda keyring: keyring.prepare(key, self._clock.now()), by=by)
         return key.kid
 
-    def activate_key(self, kid: str) -> None:
+    def activate_key(self, kid: str, *, by: str | None = None) -> None:
         """Let a prepared key sign from now on; the old one retires and goes on verifying.
 
         Raises:
             KeyUnknown: no such key.
             KeyringError: the key is not prepared, or the store cannot be written to; nothing changed.
         """
-        self._keys.change(lambda keyring: keyring.activate(kid, self._clock.now()))
+        self._keys.change(lambda keyring: keyring.activate(kid, self._clock.now()), by=by)
 
-    def remove_key(self, kid: str) -> None:
-        """Forget a retired key: tokens that it signed are refused from now on.
+    def remove_key(self, kid: str, *, by: str | None = None) -> None:
+        """Forget a retired or revoked key: tokens that it signed are refused from now on.
 
         Raises:
             KeyUnknown: no such key.
             KeyringError: the key is in use, or the store cannot be written to; nothing changed.
         """
-        self._keys.change(lambda keyring: keyring.remove(kid))
+        self._keys.change(lambda keyring: keyring.remove(kid), by=by)
 
-    def change_keys(self, step: Callable[[Keyring], Keyring]) -> None:
+    def revoke_key(self, kid: str, *, by: str | None = None) -> None:
+        """Stop trusting a key, in whatever state it is: it neither signs nor is published from now on.
+
+        If it was the active one, nobody signs until another is activated.
+
+        Raises:
+            KeyUnknown: no such key.
+            KeyringError: the store cannot be written to; nothing changed.
+        """
+        self._keys.change(lambda keyring: keyring.revoke(kid, self._clock.now()), by=by)
+
+    def change_keys(self, step: Callable[[Keyring], Keyring], *, by: str | None = None) -> None:
         """Save what `step` makes of the stored keyring; it is asked again if another process comes first.
 
         Raises:
             KeyringError: what `step` raises, or the store cannot be written to; nothing changed.
         """
-        self._keys.change(step)
+        self._keys.change(step, by=by)
 
     def rotate(self, policy: RotationPolicy, evidence: Evidence = NO_EVIDENCE) -> Step:
         """Do the one step that is due in the life of the keys and return it; `Wait` if none is.

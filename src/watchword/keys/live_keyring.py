@@ -52,8 +52,12 @@ class LiveKeyring:
             self._look()
         return self._held
 
-    def change(self, step: Callable[[Keyring], Keyring]) -> None:
+    def change(self, step: Callable[[Keyring], Keyring], *, by: str | None = None) -> None:
         """Save what `step` makes of the stored keyring; whoever loses a race reads again and decides anew.
+
+        Args:
+            step: from the stored keyring to the wanted one.
+            by: who wants it, as in `KeyStore.save`.
 
         Raises:
             KeyringError: what `step` raises, or the store cannot be read or written to; nothing changed.
@@ -61,7 +65,7 @@ class LiveKeyring:
         with self._lock:
             for _ in range(_MAX_ATTEMPTS):
                 try:
-                    self._held = self._store.save(step(self._store.load()))
+                    self._held = self._store.save(step(self._store.load()), by=by)
                     return
                 except KeyringConflict:
                     continue

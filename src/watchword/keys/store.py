@@ -17,8 +17,12 @@ class KeyStore(Protocol):
         """
         ...
 
-    def save(self, keyring: Keyring) -> Keyring:
+    def save(self, keyring: Keyring, *, by: str | None = None) -> Keyring:
         """Replace the stored keyring if its version is still `keyring.version`, durably, all or nothing.
+
+        Args:
+            keyring: what was loaded, changed.
+            by: who changed it, for the audit: `operator|<uid>`; `None`: the issuer itself.
 
         Returns:
             The keyring as stored, its version one higher.

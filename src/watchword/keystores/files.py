@@ -59,7 +59,7 @@ class FileKeyStore:
         with OwnerOnlyFolder.opened(self._folder) as folder:
             return Keyring() if folder is None else self._read(folder)
 
-    def save(self, keyring: Keyring) -> Keyring:
+    def save(self, keyring: Keyring, *, by: str | None = None) -> Keyring:
         """Replace the stored keyring if its version is still `keyring.version`.
 
         Raises:

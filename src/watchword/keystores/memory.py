@@ -20,7 +20,7 @@ class MemoryKeyStore:
         """Return the keyring."""
         return self._keyring
 
-    def save(self, keyring: Keyring) -> Keyring:
+    def save(self, keyring: Keyring, *, by: str | None = None) -> Keyring:
         """Replace the keyring if nobody else did since it was read."""
         with self._lock:
             if keyring.version != self._keyring.version:

@@ -68,6 +68,25 @@ class Database(Protocol):
         """
         ...
 
+    def run_blocking(self, intent: Intent[T]) -> T:
+        """Carry out an intent as `run` does, for a thread that may wait; never on an event loop.
+
+        Raises:
+            StoreUnavailable: as above.
+            StoreCorrupt: as above.
+        """
+        ...
+
+    def read_blocking(self, intent: Intent[T]) -> T:
+        """Carry out a small intent that changes nothing, at once and in this thread.
+
+        It waits for no writer and no other reader's work, so that an event loop may ask for a few rows.
+
+        Raises:
+            StoreUnavailable: the database cannot be read now.
+        """
+        ...
+
     async def aclose(self) -> None:
         """Finish what was begun and let go of the database."""
         ...

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
@@ -28,10 +29,14 @@ class Waiting:
     __slots__ = ("_free", "future", "intent", "loop")
 
     def __init__(
-        self, intent: Intent[Any], loop: asyncio.AbstractEventLoop, future: "asyncio.Future[Any]"
+        self,
+        intent: Intent[Any],
+        loop: asyncio.AbstractEventLoop | None,
+        future: "asyncio.Future[Any] | Future[Any]",
     ) -> None:
         self.intent = intent
         self.loop = loop
+        """Whose task waits; `None`: a thread does."""
         self.future = future
         self._free = [True]
 
@@ -46,11 +51,13 @@ class Waiting:
         """Answer a caller who has waited too long; called on its event loop."""
         if self.future.done():
             return
+        self.future.set_exception(self.in_vain())
+
+    def in_vain(self) -> StoreUnavailable:
+        """Take the intent back if it is still free; return what its caller is told."""
         if self.take():
-            words = f"the database was busy for {MAX_SECONDS:g} s: nothing was written"
-        else:
-            words = f"the disk did not answer for {MAX_SECONDS:g} s: it may have been written"
-        self.future.set_exception(StoreUnavailable(words))
+            return StoreUnavailable(f"the database was busy for {MAX_SECONDS:g} s: nothing was written")
+        return StoreUnavailable(f"the disk did not answer for {MAX_SECONDS:g} s: it may have been written")
 
 
 CarryOut = Callable[[Sequence[Intent[Any]]], list[Outcome]]
@@ -80,21 +87,39 @@ class GroupCommit:
             StoreUnavailable: too many wait already, the wait was too long, or the database is closed.
         """
         loop = asyncio.get_running_loop()
-        waiting = Waiting(intent, loop, loop.create_future())
+        future: asyncio.Future[Any] = loop.create_future()
+        waiting = Waiting(intent, loop, future)
+        self._let_in(waiting)
+        patience = loop.call_later(MAX_SECONDS, waiting.give_up)
+        try:
+            return await future
+        except asyncio.CancelledError:
+            waiting.take()
+            raise
+        finally:
+            patience.cancel()
+
+    def run_blocking(self, intent: Intent[Any]) -> Any:
+        """Do what `run` does for a thread without an event loop, which waits.
+
+        Raises:
+            StoreUnavailable: likewise.
+        """
+        future: Future[Any] = Future()
+        waiting = Waiting(intent, None, future)
+        self._let_in(waiting)
+        try:
+            return future.result(MAX_SECONDS)
+        except TimeoutError:
+            raise waiting.in_vain() from None
+
+    def _let_in(self, waiting: Waiting) -> None:
         with self._door:  # nobody may come in behind the last one
             if self._closed:
                 raise StoreUnavailable("the database is closed")
             if self._queue.qsize() >= MAX_WAITING:
                 raise StoreUnavailable(f"{MAX_WAITING} callers wait for the database already")
             self._queue.put(waiting)
-        patience = loop.call_later(MAX_SECONDS, waiting.give_up)
-        try:
-            return await waiting.future
-        except asyncio.CancelledError:
-            waiting.take()
-            raise
-        finally:
-            patience.cancel()
 
     def close(self) -> bool:
         """Carry out what waits and end the thread; return whether it ended within a bounded time."""
@@ -115,10 +140,13 @@ class GroupCommit:
                 outcomes = self._carry_out([waiting.intent for waiting in batch])
             except BaseException as error:  # noqa: BLE001  # whatever it is, nobody may wait for ever
                 outcomes = [Outcome(error=error)] * len(batch)
-            answers: dict[asyncio.AbstractEventLoop, list[tuple[Waiting, Outcome]]] = {}
+            answers: dict[asyncio.AbstractEventLoop | None, list[tuple[Waiting, Outcome]]] = {}
             for waiting, outcome in zip(batch, outcomes, strict=True):
                 answers.setdefault(waiting.loop, []).append((waiting, outcome))
             for loop, answer in answers.items():
+                if loop is None:
+                    _answer(answer)
+                    continue
                 try:
                     loop.call_soon_threadsafe(_answer, answer)
                 except RuntimeError:

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -71,6 +72,8 @@ class SqliteDatabase:
         self._connection = connection
         self._commits = GroupCommit(self._carry_out, "watchword-sqlite-writer")
         self._reader: sqlite3.Connection | None = None
+        self._glancer: sqlite3.Connection | None = None
+        self._glancing = threading.Lock()
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="watchword-sqlite-reader")
         self._closed = False
 
@@ -90,6 +93,23 @@ class SqliteDatabase:
         except TimeoutError:
             raise StoreUnavailable(f"the database could not be read for {MAX_SECONDS:g} s") from None
 
+    def run_blocking(self, intent: Intent[T]) -> T:
+        """Carry out an intent in the next batch; this thread waits for it."""
+        value: T = self._commits.run_blocking(intent)
+        return value
+
+    def read_blocking(self, intent: Intent[T]) -> T:
+        """Carry out a small intent that changes nothing, in this thread and on a connection for such."""
+        with self._glancing:
+            if self._closed:
+                raise StoreUnavailable("the database is closed")
+            try:
+                if self._glancer is None:
+                    self._glancer = _connect(self.path, mode="ro")
+                return _on_a_snapshot(intent, self._glancer)
+            except sqlite3.Error as error:
+                raise translated(error) from error
+
     async def aclose(self) -> None:
         """Finish what was begun, then let go of file and folder."""
         if not self._closed:
@@ -103,6 +123,9 @@ class SqliteDatabase:
         self._reading.shutdown()
         if self._reader is not None:
             self._reader.close()
+        with self._glancing:
+            if self._glancer is not None:
+                self._glancer.close()
         leave(self._connection, self._folder)
         self._connection.close()
         self._folder.close()
@@ -114,14 +137,17 @@ class SqliteDatabase:
         try:
             if self._reader is None:
                 self._reader = _connect(self.path, mode="ro")
-            reader = self._reader
-            reader.execute("BEGIN")  # one snapshot for all statements
-            try:
-                return drive(intent, lambda statement: execute(statement, reader)).value
-            finally:
-                reader.execute("ROLLBACK")
+            return _on_a_snapshot(intent, self._reader)
         except sqlite3.Error as error:
             raise translated(error) from error
+
+
+def _on_a_snapshot(intent: Intent[T], reader: sqlite3.Connection) -> T:
+    reader.execute("BEGIN")  # one snapshot for all statements
+    try:
+        return drive(intent, lambda statement: execute(statement, reader)).value
+    finally:
+        reader.execute("ROLLBACK")
 
 
 def _connect(path: Path, *, mode: str = "rw") -> sqlite3.Connection:

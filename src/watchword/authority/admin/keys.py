@@ -5,7 +5,6 @@ from collections.abc import Mapping
 
 import msgspec
 
-from watchword.audit.event import AuditEvent
 from watchword.authority.admin.operation import AdminContext, Nothing, Operation, Request
 from watchword.keys.keyring import KeyState
 from watchword.keys.rotation import (
@@ -108,8 +107,9 @@ async def prepare(context: AdminContext, request: PrepareKey, operator: str) -> 
     algorithm = request.algorithm or context.policy.algorithm
     # an RSA key takes its time, and files are written: not on the event loop
     fresh = await asyncio.to_thread(PrivateKey.generate, algorithm)
-    await asyncio.to_thread(context.issuer.change_keys, lambda keyring: keyring.prepare(fresh, now))
-    await context.ledger.record(AuditEvent(type="key.prepared", time=now, actor=operator, kid=fresh.kid))
+    await asyncio.to_thread(
+        context.issuer.change_keys, lambda keyring: keyring.prepare(fresh, now), by=operator
+    )
     return PreparedKey(kid=fresh.kid, algorithm=fresh.alg, ready_at=now + context.policy.publish_for)
 
 
