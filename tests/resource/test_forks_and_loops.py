@@ -133,7 +133,7 @@ def test_preforked_workers_take_what_the_parent_learned_and_fetch_by_themselves(
         assert fetches(issuer) == 1 + 3
 
         for port in ports:
-            assert ask(port, first)["error"] == "token_key_unknown"
+            assert ask(port, first)["error"] == "signing_key_revoked"
             assert ask(port, newer)["sub"] == "john_doe"
         assert fetches(issuer) == 1 + 3
 

@@ -16,9 +16,9 @@ import pytest
 from watchword.errors import (
     IssuerNotTrusted,
     KeysUnavailable,
-    KeyUnknown,
     ProofRequired,
     SignatureInvalid,
+    SigningKeyRevoked,
     TokenError,
     TokenExpired,
     TokenMalformed,
@@ -311,7 +311,7 @@ def test_a_token_of_a_key_that_leaves_the_set_is_refused_after_one_refresh(
     clock.advance(61)
     verifier.verify(token)  # due: this very call begins to fetch
     settled(config.keys)  # type: ignore[arg-type]
-    with pytest.raises(KeyUnknown):
+    with pytest.raises(SigningKeyRevoked):
         verifier.verify(token)
     assert len(verifier._cache) == 0
 

@@ -8,6 +8,7 @@ WatchwordError
 │   ├── AlgorithmNotAllowed     token_algorithm_not_allowed
 │   ├── TypeNotAllowed          token_type_not_allowed
 │   ├── KeyUnknown              token_key_unknown
+│   ├── SigningKeyRevoked       signing_key_revoked          its key was taken back while it was alive
 │   ├── KeyUnusable             token_key_unusable
 │   ├── SignatureInvalid        token_signature_invalid
 │   ├── ClaimInvalid            token_claim_invalid
@@ -136,6 +137,7 @@ from watchword.errors.tokens import (
     KeyUnusable,
     ProofRequired,
     SignatureInvalid,
+    SigningKeyRevoked,
     TokenError,
     TokenExpired,
     TokenMalformed,
@@ -190,6 +192,7 @@ __all__ = [
     "RoleRequired",
     "ServerError",
     "SignatureInvalid",
+    "SigningKeyRevoked",
     "StoreCorrupt",
     "StoreError",
     "StoreUnavailable",

@@ -39,6 +39,12 @@ class KeyUnknown(TokenError):
         super().__init__(message)
 
 
+class SigningKeyRevoked(TokenError):
+    """Genuine by a key that its issuer has taken back while tokens of it were alive."""
+
+    code = "signing_key_revoked"
+
+
 class KeyUnusable(TokenError):
     """The named key exists but must not verify this token: weak, ambiguous, for another algorithm."""
 

@@ -28,6 +28,7 @@ from watchword.tokens.jwk_set import JWKSet
 
 MIN_AGE, DEFAULT_AGE, LONGEST_AGE = 60.0, 300.0, 3600.0
 COOL_DOWN = 30.0
+MAX_GONE = 32
 LAST_KNOWN_GOOD = 24 * 3600.0
 _FIRST_PAUSE = 1.0  # after a failed fetch; doubles with each further one up to the cool-down
 
@@ -59,8 +60,8 @@ class JWKSClient:
     """
 
     __slots__ = (
-        "_clock", "_cool_down", "_failures", "_flights", "_held", "_last_good", "_max_age", "_metadata",
-        "_meter", "_not_before", "_problem", "_transport", "_unknown_not_before", "_workers",
+        "_clock", "_cool_down", "_failures", "_flights", "_gone", "_held", "_last_good", "_max_age",
+        "_metadata", "_meter", "_not_before", "_problem", "_transport", "_unknown_not_before", "_workers",
     )  # fmt: skip
 
     def __init__(
@@ -85,6 +86,7 @@ class JWKSClient:
         self._workers = Workers(2)  # one may hang in a name look-up
         self._flights: Flights[None, JWKSet] = Flights(timeout=self._transport.timeout, workers=self._workers)
         self._held: _Held | None = None
+        self._gone = JWKSet(())
         self._failures = 0
         self._not_before = self._unknown_not_before = float("-inf")
 
@@ -98,6 +100,14 @@ class JWKSClient:
         """For how long the held set has been older than it should be; 0 while it is fresh."""
         held = self._held
         return 0.0 if held is None else max(0.0, self._clock.monotonic() - held.fresh_until)
+
+    @property
+    def gone(self) -> JWKSet:
+        """The last keys that stood in an earlier set and do not in this one, by `kid`; none of them counts.
+
+        Only for telling a token whose key was taken back from one whose key never was there.
+        """
+        return self._gone
 
     @property
     def problem(self) -> str | None:
@@ -248,6 +258,7 @@ class JWKSClient:
             raise KeySetInvalid("expected at least one usable key: an empty set never replaces a good one")
         if old is not None:
             self._tell_of_reuse(old.keys, keys)
+            self._gone = _gone(self._gone, old.keys, keys)
         return _Held(keys, response.body, _etag(response), now, fresh_until)
 
     def _tell_of_reuse(self, old: JWKSet, new: JWKSet) -> None:
@@ -265,6 +276,14 @@ class JWKSClient:
         if found is not None:
             return min(max(float(found[1]), MIN_AGE), LONGEST_AGE)
         return MIN_AGE if re.search(r"no-(store|cache)", control, re.IGNORECASE) else DEFAULT_AGE
+
+
+def _gone(before: JWKSet, old: JWKSet, new: JWKSet) -> JWKSet:
+    """Return the named keys that are gone, the latest last and bounded; one that came back is not gone."""
+    named = {key.kid: key for key in (*before.keys, *old.keys) if key.kid is not None}
+    published = {key.kid for key in new.keys} | {key.kid for key in new.unusable}
+    gone = [key for kid, key in named.items() if kid not in published]
+    return JWKSet(gone[-MAX_GONE:])
 
 
 def _etag(response: Response) -> str | None:

@@ -4,7 +4,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from watchword.clock import SYSTEM_CLOCK, Clock
-from watchword.errors import ConfigurationError, IssuerNotTrusted, KeyUnknown
+from watchword.errors import (
+    ConfigurationError,
+    IssuerNotTrusted,
+    KeyUnknown,
+    SigningKeyRevoked,
+    TokenError,
+    TokenExpired,
+)
 from watchword.fetch import Waiting, run, run_async
 from watchword.resource.jwks import JWKSClient
 from watchword.resource.verified_cache import VerifiedCache, digest_of
@@ -117,7 +124,29 @@ class TokenVerifier:
             if not isinstance(source, JWKSClient):
                 raise
             kid = unknown.kid
-        return self._judged(token, digest, issuer, (yield from source.flow(kid)))
+        keys = yield from source.flow(kid)
+        try:
+            return self._judged(token, digest, issuer, keys)
+        except KeyUnknown as unknown:
+            self._tell_taken_back(token, issuer, source.gone, unknown)
+            raise
+
+    def _tell_taken_back(self, token: str, issuer: AcceptedIssuer, gone: JWKSet, unknown: KeyUnknown) -> None:
+        """Raise what is wrong with a token whose key its issuer has taken back; never accept it.
+
+        Only a token that this key really signed is told from one whose key nobody knows.
+        """
+        if unknown.kid is None or unknown.kid not in gone:
+            return
+        try:
+            verify(token, gone, issuer.policy, self._clock.now())
+        except TokenExpired as expired:
+            raise expired from None  # it outlived its key by nothing: the ordinary end of both
+        except TokenError:
+            return
+        raise SigningKeyRevoked(
+            f"{issuer.policy.issuer} took back the key {printable(unknown.kid)} while its tokens were alive"
+        ) from None
 
     def _judged(
         self, token: str, digest: bytes | None, issuer: AcceptedIssuer, keys: JWKSet | SharedSecret
