@@ -9,7 +9,7 @@ WORKERS ?= 2
 export WATCHWORD_VECTORS ?= $(abspath ../shared/vectors/wycheproof)
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo test lint types contracts unit bench soak interop interop-deps system-deps test-pythons requirements clean
+.PHONY: help install dev demo test lint types contracts unit bench bench-deps soak interop interop-deps system-deps test-pythons requirements clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -39,8 +39,11 @@ contracts:
 unit: dev  ## only the unit tests, without processes and stories
 	@$(BIN)/pytest -q -n $(WORKERS) --dist loadgroup tests/tokens tests/keys tests/trust tests/grants tests/authority tests/resource tests/client tests/service $(ARGS)
 
-bench: dev  ## side by side with named peers: ratios of medians from interleaved runs
+bench: dev bench-deps  ## side by side with named peers: ratios of medians from interleaved runs
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+bench-deps:  ## the peers that benchmarks stand beside: npm packages, Python packages in an environment of their own
+	@VENV="$(VENV)" sh scripts/bench-deps.sh
 
 soak: dev  ## the long forms of the hunts that `make test` does briefly
 	@WATCHWORD_SOAK=1 $(BIN)/pytest -q -n $(WORKERS) --dist loadgroup $(ARGS)

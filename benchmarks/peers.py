@@ -9,7 +9,6 @@ against the PyJWT that is handed the right key and only compares the `kid`.
 import json
 import subprocess
 import sys
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -197,28 +196,26 @@ class Node:
 
 @contextmanager
 def node_jose() -> Iterator[Node]:
-    """Install npm `jose` into a folder that goes away again, and start Node there.
+    """Start Node with npm `jose`.
 
     Raises:
-        NodeUnavailable: no node, no npm, or no package.
+        NodeUnavailable: no node, or no package.
     """
-    with tempfile.TemporaryDirectory(prefix="bench-jose-") as folder:
+    here = Path(__file__).parent
+    if not (here / "node_modules" / "jose").is_dir():
+        raise NodeUnavailable("it is not installed: make bench-deps")
+    try:
+        process = subprocess.Popen(
+            ["node", str(here / "node_jose.mjs")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=sys.stderr,
+            text=True,
+        )
+    except OSError as error:
+        raise NodeUnavailable(type(error).__name__) from None
+    with process:
         try:
-            install = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", folder, "jose@6"]
-            subprocess.run(install, check=True, capture_output=True, timeout=180)
-            script = Path(folder) / "node_jose.mjs"
-            script.write_text((Path(__file__).parent / "node_jose.mjs").read_text())
-            process = subprocess.Popen(
-                ["node", str(script)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=sys.stderr,
-                text=True,
-            )
-        except (OSError, subprocess.SubprocessError) as error:
-            raise NodeUnavailable(type(error).__name__) from None
-        with process:
-            try:
-                yield Node(process)
-            finally:
-                process.kill()
+            yield Node(process)
+        finally:
+            process.kill()

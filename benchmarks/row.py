@@ -41,7 +41,7 @@ class Row(NamedTuple):
         goal = "" if self.goal is None else str(self.goal)
         took = " " * 10 if self.microseconds is None else f"{self.microseconds:7.1f} µs"
         columns = (
-            f"{self.measure}  {self.what:32} {self.algorithm:8} {self.ratio.median:6.2f}  ({spread:>13})"
+            f"{self.measure}  {self.what:56} {self.algorithm:8} {self.ratio.median:6.2f}  ({spread:>13})"
         )
         return f"{columns}  {took}  {goal:18} {self.verdict}".rstrip()
 
