@@ -17,9 +17,8 @@ ANSWERED = {
     146,  # E keys at rest
     *range(155, 161),
     164,  # F rotation
-    *range(165, 170),
-    171,
-    172,
+    *range(165, 173),
+    174,
     175,  # G storage
     177,
     178,
@@ -32,7 +31,7 @@ ANSWERED = {
     *range(201, 204),
     207,
     208,  # J doors and command line
-    *range(209, 215),
+    *range(209, 216),
     218,  # K the package
     219,
     222,

@@ -1,11 +1,13 @@
 """A real `watchword serve` in a process of its own, and a client that sends exactly the bytes it is told."""
 
 import base64
+import contextlib
 import hashlib
 import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -62,6 +64,7 @@ class Served:
         environ = {name: value for name, value in os.environ.items() if not name.startswith("WATCHWORD_")}
         environ |= {"WATCHWORD_ISSUER": ISSUER, "WATCHWORD_LISTEN": "127.0.0.1:0"}
         environ |= {f"WATCHWORD_{name}": value for name, value in settings.items()}
+        self.environ = environ
         with self.log_path.open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "watchword", "serve", "--json"],
@@ -73,6 +76,44 @@ class Served:
         self.ready = json.loads(line)
         host, _, port = self.ready["address"].rpartition(":")
         self.address = (host, int(port))
+
+    def command(self, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        """Run `watchword` with the settings of this service, and those that are given."""
+        environ = self.environ | {f"WATCHWORD_{name}": value for name, value in settings.items()}
+        return subprocess.run(
+            [sys.executable, "-m", "watchword", *arguments],
+            cwd=self.folder, env=environ, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            timeout=60, check=False,
+        )  # fmt: skip
+
+    def at_socket(self, path: str, body: bytes = b"{}", *, method: str = "POST", **headers: str) -> Reply:
+        """Ask at the operator's socket."""
+        fields = {"Host": "x", "Content-Type": "application/json", "Content-Length": str(len(body))}
+        fields |= {name.replace("_", "-"): value for name, value in headers.items()}
+        head = "".join(f"{name}: {value}\r\n" for name, value in fields.items() if value)
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(TIMEOUT)
+            connection.connect(str(self.folder / "watchword-data" / "admin.sock"))
+            connection.sendall(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + body)
+            return read_reply(connection, head=method == "HEAD")
+
+    def operation(self, name: str, **request: Any) -> Any:
+        """Have an operation carried out and return what it tells."""
+        reply = self.at_socket(f"/admin/{name.replace('.', '/')}", json.dumps(request).encode())
+        assert reply.status == 200, reply.body
+        return reply.json()
+
+    def told(self, *arguments: str, exit_code: int = 0) -> Any:
+        """Run `watchword … --json` and return what it says."""
+        done = self.command(*arguments, "--json")
+        assert done.returncode == exit_code, (done.stdout, done.stderr)
+        return json.loads(done.stdout)
+
+    def events(self) -> list[dict[str, Any]]:
+        """Every event that is in the database, in its order."""
+        with contextlib.closing(sqlite3.connect(self.folder / "watchword-data" / "watchword.db")) as database:
+            database.row_factory = sqlite3.Row
+            return [dict(row) for row in database.execute("SELECT * FROM audit_event ORDER BY sequence")]
 
     def connect(self) -> socket.socket:
         return socket.create_connection(self.address, timeout=TIMEOUT)

@@ -1,7 +1,5 @@
 """Who may do what an operator does: a matrix of every operation, from the table of operations itself."""
 
-import contextlib
-import json
 import os
 import socket
 import subprocess
@@ -34,18 +32,6 @@ for path in paths:
             pass
         print(len(heard))
 """
-
-
-def ask(served, path: str, body: bytes = b"{}", *, method: str = "POST", **headers: str):
-    """Ask at the operator's socket."""
-    fields = {"Host": "x", "Content-Type": "application/json", "Content-Length": str(len(body))}
-    fields |= {name.replace("_", "-"): value for name, value in headers.items()}
-    head = "".join(f"{name}: {value}\r\n" for name, value in fields.items() if value)
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(20)
-        connection.connect(str(served.folder / "watchword-data" / "admin.sock"))
-        connection.sendall(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + body)
-        return served.read_reply(connection, head=method == "HEAD")
 
 
 def tricks(path: str) -> list[str]:
@@ -96,21 +82,21 @@ def test_another_user_is_not_answered_whatever_it_asks(start) -> None:
             check=False, capture_output=True, text=True, timeout=60,
         )  # fmt: skip
     assert (done.stdout.split(), done.stderr) == (["0"] * len(PATHS), "")
-    assert ask(served, "/admin/keys/show").status == 200
+    assert served.at_socket("/admin/keys/show").status == 200
 
 
 @pytest.mark.threat(211)
 def test_only_the_one_spelling_and_the_one_method_reach_an_operation(server) -> None:
     for path in PATHS:
         for spelling in tricks(path):
-            assert ask(server, spelling).status in (400, 404), spelling
+            assert server.at_socket(spelling).status in (400, 404), spelling
         for method in ("GET", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"):
-            reply = ask(server, path, method=method, X_HTTP_Method_Override="POST")
+            reply = server.at_socket(path, method=method, X_HTTP_Method_Override="POST")
             assert (reply.status, reply.headers["allow"]) == (405, "POST"), (method, path)
-        assert ask(server, f"{path}?x=1").status == 400
-        assert ask(server, path, Content_Type="text/plain").status == 415
-        assert ask(server, path, Content_Type="").status == 415
-        assert ask(server, path, Content_Encoding="gzip").status == 415
+        assert server.at_socket(f"{path}?x=1").status == 400
+        assert server.at_socket(path, Content_Type="text/plain").status == 415
+        assert server.at_socket(path, Content_Type="").status == 415
+        assert server.at_socket(path, Content_Encoding="gzip").status == 415
 
 
 @pytest.mark.threat(209, 210)
@@ -118,7 +104,7 @@ def test_every_operation_knows_its_request_and_refuses_any_other(server) -> None
     assert PATHS
     for path in PATHS:
         for body in (b"", b"[]", b"{", b'{"colour": 1}', b'"x"', b"\xff\xff", b"[" * 100_000, b"null"):
-            reply = ask(server, path, body)
+            reply = server.at_socket(path, body)
             assert reply.status == 400, (path, body[:20])
             told = reply.json()
             assert told["code"] == "operation_invalid"
@@ -126,16 +112,17 @@ def test_every_operation_knows_its_request_and_refuses_any_other(server) -> None
 
 
 def test_a_request_without_end_is_refused(server) -> None:
-    assert ask(server, PATHS[0], b"", Content_Length=str(18 * 1024 * 1024)).status == 413
+    assert server.at_socket(PATHS[0], b"", Content_Length=str(18 * 1024 * 1024)).status == 413
 
 
 def test_the_operator_is_the_user_that_the_kernel_saw(start) -> None:
     served = start()
-    made = ask(served, "/admin/keys/prepare", X_Operator="root", Authorization="Basic cm9vdDpyb290").json()
+    made = served.at_socket(
+        "/admin/keys/prepare", X_Operator="root", Authorization="Basic cm9vdDpyb290"
+    ).json()
     assert served.stop() == 0
-    events = recorded(served.folder)
     operator = f"operator|{os.geteuid()}"
-    assert [(kind, actor, kid) for kind, actor, _, kid in events][-2:] == [
+    assert [(event["type"], event["actor"], event["kid"]) for event in served.events()][-2:] == [
         ("operation.requested", operator, None),
         ("key.prepared", operator, made["kid"]),
     ]
@@ -143,18 +130,12 @@ def test_the_operator_is_the_user_that_the_kernel_saw(start) -> None:
 
 def test_a_refused_change_is_an_event_with_its_reason(start) -> None:
     served = start()
-    reply = ask(served, "/admin/keys/prepare", json.dumps({"algorithm": "none"}).encode())
-    assert (reply.status, reply.json()["code"]) == (409, "key_rejected")
+    reply = served.at_socket("/admin/keys/activate", b'{"kid": "nobody"}')
+    assert (reply.status, reply.json()["code"]) == (409, "token_key_unknown")
     assert served.stop() == 0
-    kind, actor, reason, _ = recorded(served.folder)[-1]
-    assert (kind, actor) == ("operation.refused", f"operator|{os.geteuid()}")
-    assert reason.startswith("keys.prepare: key_rejected: ")
-
-
-def recorded(folder: Path) -> list[tuple[str, str, str, str]]:
-    import sqlite3
-
-    with contextlib.closing(sqlite3.connect(folder / "watchword-data" / "watchword.db")) as database:
-        return database.execute(
-            "SELECT type, actor, reason, kid FROM audit_event ORDER BY sequence"
-        ).fetchall()
+    before, after = served.events()[-2:]
+    assert (before["type"], before["reason"]) == ("operation.requested", "keys.activate")
+    assert before["kid"] == "nobody"
+    assert (after["type"], after["outcome"], after["kid"]) == ("operation.refused", "refused", "nobody")
+    assert after["reason"].startswith("keys.activate: token_key_unknown: ")
+    assert {before["actor"], after["actor"]} == {f"operator|{os.geteuid()}"}

@@ -1,14 +1,36 @@
 """`watchword keys`: look at the signing keys, and change them by hand."""
 
+import re
 from typing import Any
 
 import click
 
-from watchword.authority.admin.keys import PrepareKey
+from watchword.authority.admin.keys import NamedKey, RetireKey, RevokeKey
 from watchword.authority.admin.operation import Nothing
 from watchword.cli.asking import ask
 from watchword.cli.output import json_option, say, say_json
 from watchword.cli.times import lasting, moment
+from watchword.keys.by_hand import Unready
+
+_kid = click.argument("kid")
+_confirm = click.option("--confirm", metavar="KID", help="The same KID once more: this cannot be taken back.")
+
+_DASHED_KID = re.compile(r"-[A-Za-z0-9_-]{42}")
+
+
+class _OfOneKey(click.Command):
+    """A command of one KID: a thumbprint in base64url, of which one in 64 looks like an option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        kids = [
+            number
+            for number, argument in enumerate(args)
+            if _DASHED_KID.fullmatch(argument) and args[number - 1 : number] != ["--confirm"]
+        ]
+        if kids and "--" not in args:
+            others = [argument for number, argument in enumerate(args) if number not in kids]
+            args = [*others, "--", *(args[number] for number in kids)]
+        return super().parse_args(ctx, args)
 
 
 @click.group()
@@ -35,15 +57,98 @@ def show(*, as_json: bool) -> None:
 
 
 @keys.command()
-@click.option("--algorithm", help="Of the new key; by default that of the settings.")
 @json_option
-def prepare(*, algorithm: str | None, as_json: bool) -> None:
-    """Publish a new key that does not sign yet."""
-    told = ask("keys.prepare", PrepareKey(algorithm=algorithm))
+def prepare(*, as_json: bool) -> None:
+    """Publish a new key that does not sign yet; its algorithm is that of the settings."""
+    told = ask("keys.prepare", Nothing())
     if as_json:
         say_json(told)
         return
     say(f"{told['kid']} ({told['algorithm']}) is published; it may sign from {moment(told['ready_at'])}")
+
+
+@keys.command(cls=_OfOneKey)
+@_kid
+@json_option
+def activate(*, kid: str, as_json: bool) -> None:
+    """Let a prepared key sign now; the one that signed goes on verifying.
+
+    A key that is not published long enough is refused: some verifiers would not know it yet.
+    """
+    _tell(ask("keys.activate", NamedKey(kid=kid)), as_json=as_json)
+
+
+@keys.command(cls=_OfOneKey)
+@_kid
+@_confirm
+@json_option
+def retire(*, kid: str, confirm: str | None, as_json: bool) -> None:
+    """Let a key sign no more: the one in reserve takes over, and the tokens of this one stay good.
+
+    A key that is only prepared is thrown away. For a key that leaked see revoke.
+    """
+    _tell(ask("keys.retire", RetireKey(kid=kid, confirm=confirm)), as_json=as_json)
+
+
+@keys.command(cls=_OfOneKey)
+@_kid
+@_confirm
+@click.option(
+    "--stop-issuing",
+    is_flag=True,
+    help="If no other key is published long enough: issue no token until one is.",
+)
+@click.option(
+    "--activate-unpublished",
+    is_flag=True,
+    help="If no other key is published long enough: sign with one that verifiers may not have yet.",
+)
+@json_option
+def revoke(
+    *, kid: str, confirm: str | None, stop_issuing: bool, activate_unpublished: bool, as_json: bool
+) -> None:
+    """Stop trusting a key now: it leaked. Its tokens are refused here at once, whoever holds them.
+
+    If it signs, the one in reserve takes over. Where none is published long enough nothing is changed, and
+    you say which: --stop-issuing or --activate-unpublished.
+    """
+    if stop_issuing and activate_unpublished:
+        raise click.UsageError("--stop-issuing, --activate-unpublished: expected one of them, found both")
+    unready = Unready.REFUSE
+    if stop_issuing:
+        unready = Unready.STOP_ISSUING
+    elif activate_unpublished:
+        unready = Unready.ACTIVATE_UNPUBLISHED
+    told = ask("keys.revoke", RevokeKey(kid=kid, confirm=confirm, unready=unready))
+    if as_json:
+        say_json(told)
+        return
+    live = told["live_tokens"]
+    lost = f"{live} live {'token' if live == 1 else 'tokens'}"
+    say(f"{told['kid']} is revoked: it is out of the JWK Set, and its {lost} are refused here from now on")
+    _say_who_signs(told)
+    bound = lasting(told["cached_for"])
+    if told["unpublished"]:
+        say(f"  verifiers that do not look for a key they lack refuse its tokens for up to {bound}")
+    say(f"verifiers that cache the key set may accept tokens of the revoked key for up to {bound}")
+    say("  (KEY_CACHED_FOR): restart those that cannot wait, they fetch the key set anew")
+
+
+def _tell(told: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        say_json(told)
+        return
+    say(f"{told['kid']} is {told['state'] or 'gone'}")
+    _say_who_signs(told)
+
+
+def _say_who_signs(told: dict[str, Any]) -> None:
+    if told["signs"] is not None:
+        say(f"{told['signs']} signs now")
+    elif told["issuing_from"] is not None:
+        say(f"no key signs: no token is issued until {moment(told['issuing_from'])}, when the next one may")
+    else:
+        say("no key signs, and none is prepared: no token is issued until watchword keys prepare")
 
 
 def _needed(key: dict[str, Any]) -> str:

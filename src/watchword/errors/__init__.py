@@ -47,6 +47,8 @@ WatchwordError
 │   ├── NoActiveKey             no_active_key
 │   ├── KeyRejected             key_rejected                 weak, sample, or of the wrong kind
 │   ├── KeyringConflict         keyring_conflict             somebody else changed it first
+│   ├── KeyNotReady             key_not_ready                not published long enough to sign
+│   ├── NoSuccessor             no_successor                 it signs, and no other key could
 │   └── KeyFileUnsafe           key_file_unsafe              readable by others, a link, a foreign owner
 ├── StoreError
 │   ├── StoreUnavailable        store_unavailable            disk full, locked, read-only: try again
@@ -83,10 +85,12 @@ from watchword.errors.house import (
     ConfigurationError,
     DataFolderInUse,
     KeyFileUnsafe,
+    KeyNotReady,
     KeyRejected,
     KeyringConflict,
     KeyringError,
     NoActiveKey,
+    NoSuccessor,
     StoreCorrupt,
     StoreError,
     StoreUnavailable,
@@ -173,6 +177,7 @@ __all__ = [
     "InvalidTarget",
     "IssuerNotTrusted",
     "KeyFileUnsafe",
+    "KeyNotReady",
     "KeyRejected",
     "KeySetInvalid",
     "KeyUnknown",
@@ -182,6 +187,7 @@ __all__ = [
     "KeysUnavailable",
     "NoActiveKey",
     "NoCaller",
+    "NoSuccessor",
     "OAuthError",
     "OperationInvalid",
     "OperationRefused",

@@ -41,6 +41,18 @@ class KeyringConflict(KeyringError):
     code = "keyring_conflict"
 
 
+class KeyNotReady(KeyringError):
+    """A key that is not published long enough to sign: some verifiers would not know it."""
+
+    code = "key_not_ready"
+
+
+class NoSuccessor(KeyringError):
+    """The key that signs would go, and no other is published long enough: the operator must choose."""
+
+    code = "no_successor"
+
+
 class KeyFileUnsafe(KeyringError):
     """A key file or its folder can be read or replaced by somebody else."""
 
