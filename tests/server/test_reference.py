@@ -54,8 +54,8 @@ def families(served) -> set[str]:
         connection.connect(str(served.folder / "watchword-data" / "admin.sock"))
         connection.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
         page = served.read_reply(connection).body.decode()
-    with_tls = {"watchword_tls_certificate_ends_seconds"}
-    return set(re.findall(r"^# TYPE (\w+) ", page, re.MULTILINE)) | with_tls
+    with_more = {"watchword_tls_certificate_ends_seconds", "watchword_workers"}
+    return set(re.findall(r"^# TYPE (\w+) ", page, re.MULTILINE)) | with_more
 
 
 def test_the_page_lists_exactly_the_metrics_that_exist(server):

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from watchword.errors import StoreUnavailable
-from watchword.storage import sqlite as engine
 from watchword.storage.database import Statement
 from watchword.storage.probe import writable
 
@@ -117,7 +116,7 @@ def test_a_write_that_the_system_refuses_is_unavailable_and_over_without_a_resta
 def test_a_stranger_who_holds_the_database_is_waited_for_a_bounded_time(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "_BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("watchword.storage.connection.BUSY_SECONDS", 0.05)
 
     async def story() -> None:
         async with opened(path) as (database, _):

@@ -1,18 +1,22 @@
 """Puts a token service together: opens what it needs, closes it in order."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from typing import Any
 
 from watchword.app.config import ServerSettings
 from watchword.app.foreign_keys import ForeignKeys
 from watchword.app.gauges import ServiceGauges
 from watchword.app.measured_ledger import MeasuredLedger
+from watchword.app.others import Others
 from watchword.app.parts import opened_parts
 from watchword.app.readiness import Readiness
+from watchword.app.role import ALONE, Role
 from watchword.app.rotation import rotate_due, rotate_keys
 from watchword.app.tasks import forget_expired
-from watchword.app.trust_at_start import trust_at_start
+from watchword.app.trust_at_start import StoredTrust, trust_at_start
 from watchword.authority.build import build as build_authority
 from watchword.clock import SYSTEM_CLOCK, Clock
 from watchword.errors import ConfigurationError
@@ -33,8 +37,15 @@ from watchword.server.stop_sign import StopSign
 
 
 @asynccontextmanager
-async def opened(settings: ServerSettings, *, clock: Clock = SYSTEM_CLOCK) -> AsyncIterator[Application]:
+async def opened(
+    settings: ServerSettings, *, role: Role = ALONE, clock: Clock = SYSTEM_CLOCK
+) -> AsyncIterator[Application]:
     """Open what a token service needs and return its application, for the time of an `async with`.
+
+    Args:
+        settings: of the service.
+        role: what this process does of it.
+        clock: the time that decides.
 
     Raises:
         TrustError: the trust document has mistakes.
@@ -42,14 +53,16 @@ async def opened(settings: ServerSettings, *, clock: Clock = SYSTEM_CLOCK) -> As
         StoreError: the database cannot be opened, or another server uses the folder.
     """
     async with AsyncExitStack() as stack:
-        parts = await stack.enter_async_context(opened_parts(settings, clock=clock))
+        parts = await stack.enter_async_context(opened_parts(settings, role=role, clock=clock))
         issuer, ledger, database = parts.issuer, parts.ledger, parts.database
-        trust = await trust_at_start(settings.trust, parts.trust_store, issuer=settings.issuer, clock=clock)
+        trust = await trust_at_start(
+            settings.trust if role.keeps else None, parts.trust_store, issuer=settings.issuer, clock=clock
+        )
         foreign_keys = ForeignKeys(
             Transport(ca_file=settings.ca_file), max_age=settings.jwks_max_age, clock=clock
         )
         stack.callback(foreign_keys.close)
-        metrics = Metrics(GRANTS)
+        metrics = Metrics(GRANTS, board=role.board)
         metrics.gauges.append(ServiceGauges(issuer, ledger, clock))
         per_client, per_address = settings.rate_per_client, settings.rate_per_address
         authority = build_authority(
@@ -81,13 +94,19 @@ async def opened(settings: ServerSettings, *, clock: Clock = SYSTEM_CLOCK) -> As
             ),
             ready=ReadyEndpoint(Readiness(issuer, database, clock).demand, stop_sign),
         )
-        # before the first answer, so that a key in reserve is published as early as it can be
-        await rotate_due(issuer, settings.rotation, ledger, clock)
-        for work in (
-            forget_expired(ledger, clock, events_kept=settings.audit_retention),
-            rotate_keys(issuer, settings.rotation, ledger, clock),
-        ):
-            stack.callback(asyncio.create_task(work).cancel)
+        work: list[Coroutine[Any, Any, None]] = []
+        if role.keeps:
+            # before the first answer, so that a key in reserve is published as early as it can be
+            await rotate_due(issuer, settings.rotation, ledger, clock)
+            work.append(forget_expired(ledger, clock, events_kept=settings.audit_retention))
+            work.append(rotate_keys(issuer, settings.rotation, ledger, clock))
+        if not role.alone:
+            others = Others(database)
+            others.watch(StoredTrust(parts.trust_store, authority.trust).look)
+            others.watch(partial(asyncio.to_thread, issuer.reload))
+            work.append(others.run())
+        for task in work:
+            stack.callback(asyncio.create_task(task).cancel)
         yield Application(
             routes,
             stop_sign,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from watchword.app import setting_values as values
+from watchword.app.others import SEEN_WITHIN
 from watchword.app.setting_source import SettingSource
 from watchword.app.setting_values import Address
 from watchword.authority.build import DEFAULT_LEEWAY
@@ -39,6 +40,8 @@ class ServerSettings:
     rotation: RotationPolicy = field(default_factory=RotationPolicy)
     """How long a signing key lives in each state, and the algorithm of new ones."""
     listen: Address
+    workers: int = 1
+    """Processes that answer requests."""
     admin_socket: Path | None = None
     """`None`: `admin.sock` in the data folder."""
     metrics_listen: Address | None = None
@@ -89,9 +92,12 @@ class ServerSettings:
             source.warnings.append("WATCHWORD_TLS_CERT: expected an ISSUER with https, found http")
         per_client = _rate(source, "RATE_PER_CLIENT", DEFAULT_RATE_PER_CLIENT)
         per_address = _rate(source, "RATE_PER_ADDRESS", DEFAULT_RATE_PER_ADDRESS)
-        rotation = _rotation(source)
+        workers = _read(source, "WORKERS", values.workers) or 1
+        rotation = _rotation(source, seen_within=SEEN_WITHIN if workers > 1 else 0.0)
         database = _database(source)
         keys = _read(source, "KEYS", lambda text: _keys(text, source.folder))
+        if workers > 1 and keys is not None and keys.startswith("memory:"):
+            source.wrong("WORKERS", "expected 1 with KEYS in memory, which processes do not share")
         kept = _read(source, "AUDIT_RETENTION", lambda text: values.duration(text, longest=_LONGEST))
         jwks_max_age = _read(source, "JWKS_MAX_AGE", lambda text: values.duration(text, longest=_LONGEST))
         trust, ca_file = _file(source, "TRUST"), _file(source, "CA_FILE")
@@ -103,6 +109,7 @@ class ServerSettings:
             keys=keys or f"files:{database.parent / 'keys'}",
             rotation=rotation,
             listen=listen or values.default_address(issuer),
+            workers=workers,
             admin_socket=source.path("ADMIN_SOCKET"),
             metrics_listen=metrics_listen,
             tls=tls,
@@ -143,10 +150,12 @@ def _rate(source: SettingSource, name: str, default: Rate) -> Rate | None:
     return default if source.text(name) is None else _read(source, name, values.rate)
 
 
-def _rotation(source: SettingSource) -> RotationPolicy:
+def _rotation(source: SettingSource, *, seen_within: float) -> RotationPolicy:
     """Return the policy of key changes; settings in which a key would sign too soon are one more mistake."""
     algorithm = _read(source, "SIGNING_ALGORITHM", _algorithm)
-    given: dict[str, Any] = {} if algorithm is None else {"algorithm": algorithm}
+    given: dict[str, Any] = {"seen_within": seen_within}
+    if algorithm is not None:
+        given["algorithm"] = algorithm
     for name, member in (
         ("KEY_ACTIVE_FOR", "active_for"),
         ("KEY_CACHED_FOR", "cached_for"),

@@ -1,7 +1,7 @@
 """What is looked at when metrics are asked for: keys, the tokens that need them, this process."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 
 from watchword.clock import Clock
@@ -10,6 +10,8 @@ from watchword.keys.issuer import Issuer
 from watchword.keys.keyring import KeyState
 from watchword.storage.ledger import SqlLedger
 from watchword.telemetry.exposition import Gauge
+
+_SILENT_SECONDS = 5.0
 
 
 class ServiceGauges:
@@ -52,6 +54,29 @@ class ServiceGauges:
         tokens = {entry.kid: live.get(entry.kid, 0) for entry in keyring.entries}
         found.append(Gauge("watchword_live_tokens", "Tokens that have not expired, by key.", tokens, "kid"))
         return found
+
+
+class ProcessGauges:
+    """Looks at the signs of life of the processes that answer requests.
+
+    Args:
+        last_beat: when a process gave its last sign of life, monotonic.
+        workers: their numbers.
+        clock: its monotonic time.
+    """
+
+    __slots__ = ("_clock", "_last_beat", "_workers")
+
+    def __init__(self, last_beat: Callable[[int], float], workers: Sequence[int], clock: Clock) -> None:
+        self._last_beat = last_beat
+        self._workers = workers
+        self._clock = clock
+
+    async def __call__(self) -> Sequence[Gauge]:
+        """Return how many of them live."""
+        now = self._clock.monotonic()
+        alive = sum(now - self._last_beat(number) < _SILENT_SECONDS for number in self._workers)
+        return (Gauge("watchword_workers", "Processes that answer requests.", {"": alive}),)
 
 
 def _version() -> str:

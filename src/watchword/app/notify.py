@@ -33,10 +33,15 @@ class Notifier:
         """Say that no more requests are invited."""
         self._send("STOPPING=1\nSTATUS=finishing what was accepted")
 
+    def alive(self) -> None:
+        """Give a sign of life, where one is wanted."""
+        if self.watchdog_seconds is not None:
+            self._send("WATCHDOG=1")
+
     async def live(self) -> None:
         """Give a sign of life twice as often as it is due; from the event loop, which may hang."""
         while self.watchdog_seconds is not None:
-            self._send("WATCHDOG=1")
+            self.alive()
             await asyncio.sleep(self.watchdog_seconds / 2)
 
     def _send(self, state: str) -> None:

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from watchword.app.config import ServerSettings
+from watchword.app.role import ALONE, Role
 from watchword.authority.admin.operation import AdminContext
 from watchword.authority.trust_in_force import TrustInForce
 from watchword.clock import Clock
@@ -16,7 +17,7 @@ from watchword.keystores import open_key_store
 from watchword.storage.key_events import KeyEvents
 from watchword.storage.ledger import SqlLedger
 from watchword.storage.recorded_keys import RecordedKeyStore
-from watchword.storage.sqlite import SqliteDatabase, open_sqlite
+from watchword.storage.sqlite import SqliteDatabase, join_sqlite, open_sqlite
 from watchword.storage.trust import SqlTrustStore
 
 logger = logging.getLogger("watchword.app")
@@ -47,16 +48,25 @@ class Parts:
 
 
 @asynccontextmanager
-async def opened_parts(settings: ServerSettings, *, clock: Clock) -> AsyncIterator[Parts]:
+async def opened_parts(settings: ServerSettings, *, role: Role = ALONE, clock: Clock) -> AsyncIterator[Parts]:
     """Open the data folder and the keys, for the time of an `async with`.
+
+    Args:
+        settings: where they are.
+        role: whether this process is alone with them.
+        clock: the time that decides.
 
     Raises:
         KeyringError: the signing keys cannot be used.
         StoreError: the database cannot be opened, or another process uses the folder.
     """
     async with AsyncExitStack() as stack:
-        # first, because it takes the data folder for this process alone
-        database = open_sqlite(settings.database, clock=clock)
+        # first, because a process that is alone takes the data folder for itself
+        database = (
+            open_sqlite(settings.database, clock=clock)
+            if role.writer is None
+            else join_sqlite(settings.database, writer=role.writer)
+        )
         stack.push_async_callback(database.aclose)
         if database.restored:
             logger.warning("the database is older than its folder: somebody put a copy of it back")

@@ -9,11 +9,22 @@ from watchword.keys.issuer_url import issuer_url as issuer
 from watchword.keys.issuer_url import shown
 from watchword.server.rate import Rate
 
-__all__ = ["Address", "address", "default_address", "duration", "issuer", "loopback", "rate", "shown"]
+__all__ = [
+    "Address",
+    "address",
+    "default_address",
+    "duration",
+    "issuer",
+    "loopback",
+    "rate",
+    "shown",
+    "workers",
+]
 
 _DURATION = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?) ?([smhd])?")
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _RATE = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)(?:/([0-9]{1,6}))?")
+MOST_WORKERS = 64
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})")
 
 
@@ -80,3 +91,11 @@ def rate(text: str) -> Rate | None:
             f"expected requests per second and a burst, as in 100/200, or 0, found {shown(text)}"
         )
     return Rate(per_second, burst) if per_second else None
+
+
+def workers(text: str) -> int:
+    """Return how many processes answer requests, 1 to 64."""
+    number = int(text) if re.fullmatch(r"[0-9]{1,3}", text) else 0
+    if not 1 <= number <= MOST_WORKERS:
+        raise ValueError(f"expected 1 to {MOST_WORKERS} processes, found {shown(text)}")
+    return number

@@ -24,6 +24,7 @@ SETTINGS = (
     Setting("KEY_CACHED_FOR", "1h", "how long verifiers may keep a key set; a new key waits that long"),
     Setting("CLOCK_SKEW", "5m", "how far the clocks of two machines that share the keys may be apart"),
     Setting("LISTEN", "127.0.0.1:<port of ISSUER>", "`host:port`; an IPv6 address in brackets"),
+    Setting("WORKERS", "1", "how many processes answer requests, on as many processors"),
     Setting("TLS_CERT", "", "PEM file with the certificate chain; then `LISTEN` speaks TLS"),
     Setting("TLS_KEY", "", "PEM file with its private key, for its owner alone"),
     Setting("ADMIN_SOCKET", "<data folder>/admin.sock", "the owner-only Unix socket of the operator"),

@@ -1,8 +1,9 @@
-"""Which trust document a server starts with: a new file is applied, an old one changes nothing."""
+"""Which trust document a server goes by: a new file is applied at start, and what others apply is seen."""
 
 from pathlib import Path
 
 from watchword.audit.event import AuditEvent
+from watchword.authority.trust_in_force import TrustInForce
 from watchword.clock import Clock
 from watchword.errors import StoreCorrupt, TrustError
 from watchword.grants.stores import AppliedTrust, TrustStore
@@ -42,6 +43,33 @@ async def stored_trust(store: TrustStore) -> TrustDocument:
         StoreError: the store cannot be read.
     """
     return _document(await store.applied())
+
+
+class StoredTrust:
+    """Takes up the document that another process has applied.
+
+    Args:
+        store: which document is in force.
+        in_force: what this process goes by.
+    """
+
+    __slots__ = ("_in_force", "_store", "_version")
+
+    def __init__(self, store: TrustStore, in_force: TrustInForce) -> None:
+        self._store = store
+        self._in_force = in_force
+        self._version: int | None = None
+
+    async def look(self) -> None:
+        """Replace the document if there is another one.
+
+        Raises:
+            StoreError: it cannot be read; the old one stays in force.
+        """
+        version = await self._store.version()
+        if version != self._version:
+            self._in_force.replace(await stored_trust(self._store))
+            self._version = version
 
 
 def _document(applied: AppliedTrust | None) -> TrustDocument:

@@ -14,7 +14,10 @@ from watchword.errors import ConfigurationError
 @json_option
 @click.option("--tls-cert", metavar="FILE", help="Certificate chain in PEM; like WATCHWORD_TLS_CERT.")
 @click.option("--tls-key", metavar="FILE", help="Its private key in PEM; like WATCHWORD_TLS_KEY.")
-def serve(*, as_json: bool, tls_cert: str | None, tls_key: str | None) -> None:
+@click.option(
+    "--workers", metavar="N", help="Processes that answer requests, 1 by default; like WATCHWORD_WORKERS."
+)
+def serve(*, as_json: bool, tls_cert: str | None, tls_key: str | None, workers: str | None) -> None:
     """Run the token service until SIGTERM or Ctrl-C.
 
     Settings come from WATCHWORD_... in the environment and from watchword.toml in this folder; the only one
@@ -31,10 +34,11 @@ def serve(*, as_json: bool, tls_cert: str | None, tls_key: str | None) -> None:
     from watchword.app.config import ServerSettings  # noqa: PLC0415
 
     environ = dict(os.environ)
-    for name, path in (("WATCHWORD_TLS_CERT", tls_cert), ("WATCHWORD_TLS_KEY", tls_key)):
-        if path is not None:
-            environ.pop(f"{name}_FILE", None)
-            environ[name] = path
+    given = {"TLS_CERT": tls_cert, "TLS_KEY": tls_key, "WORKERS": workers}
+    for name, value in given.items():
+        if value is not None:
+            environ.pop(f"WATCHWORD_{name}_FILE", None)
+            environ[f"WATCHWORD_{name}"] = value
     settings = ServerSettings.load(environ, folder=Path.cwd())
     scheme = "http" if settings.tls is None else "https"
 

@@ -64,6 +64,10 @@ class TrustStore(Protocol):
         """Return the document in force; `None` if none was ever applied."""
         ...
 
+    async def version(self) -> int:
+        """Return a number that changes whenever a document is applied; cheap to ask for."""
+        ...
+
     async def apply(
         self, document: bytes, *, digest: str, source_digest: str | None, event: AuditEvent
     ) -> None:

@@ -38,6 +38,8 @@ class RotationPolicy:
             SDK's bound is an hour, whatever a server's header says.
         skew: how far the clocks of two machines that share a keyring may be apart.
         longest_token: the longest life of a token.
+        seen_within: how long another process that shares the keyring may go on as if a step had not been
+            done: publish without a new key, or sign with a retired one.
 
     Raises:
         ConfigurationError: with these values a key could sign before verifiers have it, or vanish before
@@ -49,11 +51,12 @@ class RotationPolicy:
     cached_for: float = 3_600.0
     skew: float = 300.0
     longest_token: float = float(MAX_LIFETIME)
+    seen_within: float = 0.0
 
     def __post_init__(self) -> None:
         problems = [
             f"{name}: expected seconds, not negative, found {value}"
-            for name in ("active_for", "cached_for", "skew", "longest_token")
+            for name in ("active_for", "cached_for", "skew", "longest_token", "seen_within")
             if not 0 <= (value := getattr(self, name)) < math.inf
         ]
         if self.algorithm not in PUBLIC_KEY_ALGORITHMS:
@@ -69,12 +72,12 @@ class RotationPolicy:
     @property
     def publish_for(self) -> float:
         """How long a key is published before it signs."""
-        return self.cached_for + self.skew
+        return self.cached_for + self.skew + self.seen_within
 
     @property
     def verify_for(self) -> float:
         """How long a retired key verifies at least: the life of its last token."""
-        return self.longest_token + self.skew
+        return self.longest_token + self.skew + self.seen_within
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 
 from watchword.errors import WatchwordError
+from watchword.telemetry.board import Board
 from watchword.telemetry.exposition import Counter, Gauge, Histogram, text
 
 ENDPOINTS = ("token", "introspect", "jwks", "metadata", "public_key", "live", "ready")
@@ -14,41 +15,51 @@ Gauges = Callable[[], Awaitable[Sequence[Gauge]]]
 
 
 class Metrics:
-    """Counters of one process; what can only be looked at comes from `gauges`, when the page is made.
+    """Counters of a service; what can only be looked at comes from `gauges`, when the page is made.
 
     Args:
         grant_types: the ones that the token endpoint knows.
+        board: where the numbers of several processes stand; without it, this process is the service.
     """
 
-    __slots__ = ("gauges", "refusals", "requests", "seconds", "store_seconds", "tokens")
+    __slots__ = ("gauges", "refusals", "replacements", "requests", "seconds", "store_seconds", "tokens")
 
-    def __init__(self, grant_types: Collection[str]) -> None:
+    def __init__(self, grant_types: Collection[str], *, board: Board | None = None) -> None:
         self.requests = Counter(
             "watchword_requests_total",
             "Requests by endpoint and class of status; 429 has a class of its own.",
+            board,
             endpoint=ENDPOINTS,
             status=STATUSES,
         )
         self.seconds = Histogram(
             "watchword_request_duration_seconds",
             "From the end of the header to the answer.",
+            board,
             label="endpoint",
             values=ENDPOINTS,
         )
         self.refusals = Counter(
             "watchword_refusals_total",
             "Refused requests by error code.",
+            board,
             endpoint=ENDPOINTS,
             code=sorted(codes()),
         )
         self.tokens = Counter(
-            "watchword_tokens_issued_total", "Tokens by grant type.", grant_type=grant_types
+            "watchword_tokens_issued_total", "Tokens by grant type.", board, grant_type=grant_types
         )
         self.store_seconds = Histogram(
             "watchword_store_wait_seconds",
             "Waiting for the database until a deed was durable.",
+            board,
             label="deed",
             values=DEEDS,
+        )
+        self.replacements = Counter(
+            "watchword_process_replacements_total",
+            "Processes of this service that ended and were replaced.",
+            board,
         )
         self.gauges: list[Gauges] = []
 
@@ -62,7 +73,8 @@ class Metrics:
     async def page(self) -> bytes:
         """Return all of it as Prometheus reads it."""
         found = [gauge for look in self.gauges for gauge in await look()]
-        return text((self.requests, self.seconds, self.refusals, self.tokens, self.store_seconds, *found))
+        counted = (self.requests, self.seconds, self.refusals, self.tokens, self.store_seconds)
+        return text((*counted, self.replacements, *found))
 
 
 def codes() -> set[str]:

@@ -1,4 +1,4 @@
-"""Runs the application on sockets until a signal, and stops without losing what was accepted."""
+"""Runs the application on sockets until it is told to stop, and stops without losing what was accepted."""
 
 import asyncio
 import signal
@@ -16,6 +16,8 @@ from watchword.server.application import Application
 from watchword.server.limits import DRAIN_SECONDS, KEEP_ALIVE_SECONDS, STOP_SECONDS
 from watchword.server.protocol import BoundedProtocol
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
 
 class GracefulServer(Server):
     """uvicorn's server; a signal raises the stop sign first, and the exit status is ours to decide.
@@ -25,6 +27,7 @@ class GracefulServer(Server):
         on_ready: called once the sockets accept connections.
         on_stopping: called when a signal has come, before anything closes.
         tls: for every socket; without it they speak plain HTTP.
+        signals: that end it.
         protocol: with other bounds than the usual ones.
     """
 
@@ -35,6 +38,7 @@ class GracefulServer(Server):
         on_ready: Callable[[], None],
         on_stopping: Callable[[], None] | None = None,
         tls: ssl.SSLContext | None = None,
+        signals: Sequence[signal.Signals] = SIGNALS,
         protocol: type[BoundedProtocol] = BoundedProtocol,
     ) -> None:
         super().__init__(_config(application, protocol))
@@ -42,6 +46,7 @@ class GracefulServer(Server):
         self._on_ready = on_ready
         self._on_stopping = on_stopping
         self._tls = tls
+        self._signals = signals
         self._handshake_seconds = protocol.header_seconds
 
     async def startup(self, sockets: list[socket] | None = None) -> None:
@@ -84,36 +89,23 @@ class GracefulServer(Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """End on SIGINT and SIGTERM; unlike uvicorn, do not raise the signal again afterwards."""
+        """End on its signals; unlike uvicorn, do not raise the signal again afterwards."""
         if threading.current_thread() is not threading.main_thread():
             yield  # signals are the main thread's; whoever runs this elsewhere sets `should_exit`
             return
         loop = asyncio.get_running_loop()
-        handled = (signal.SIGINT, signal.SIGTERM)
-        for number in handled:
-            loop.add_signal_handler(number, self._stop)
+        for number in self._signals:
+            loop.add_signal_handler(number, self.stop)
         try:
             yield
         finally:
-            for number in handled:
+            for number in self._signals:
                 loop.remove_signal_handler(number)
 
-    def _stop(self) -> None:
-        self.force_exit = self.should_exit  # asked a second time: do not wait any longer
+    def stop(self) -> None:
+        """Begin to stop; called a second time, do not wait any longer."""
+        self.force_exit = self.should_exit
         self.should_exit = self._stop_sign.raised = True
-
-
-async def serve(
-    application: Application,
-    sockets: Sequence[socket],
-    *,
-    on_ready: Callable[[], None],
-    on_stopping: Callable[[], None] | None = None,
-    tls: ssl.SSLContext | None = None,
-) -> None:
-    """Serve until SIGINT or SIGTERM; return once everything accepted is answered, or 20 s have passed."""
-    server = GracefulServer(application, on_ready=on_ready, on_stopping=on_stopping, tls=tls)
-    await server.serve(sockets=list(sockets))
 
 
 @asynccontextmanager

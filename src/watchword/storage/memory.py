@@ -75,14 +75,20 @@ class MemoryTrustStore:
     def __init__(self, ledger: MemoryLedger) -> None:
         self._ledger = ledger
         self._applied: AppliedTrust | None = None
+        self._version = 0
 
     async def applied(self) -> AppliedTrust | None:
         """Return the document in force; `None` if none was ever applied."""
         return self._applied
+
+    async def version(self) -> int:
+        """Return how many documents were applied so far."""
+        return self._version
 
     async def apply(
         self, document: bytes, *, digest: str, source_digest: str | None, event: AuditEvent
     ) -> None:
         """Put a document in force and write the event that says so."""
         self._applied = AppliedTrust(digest, source_digest, document, event.time)
+        self._version += 1
         await self._ledger.record(event)

@@ -11,16 +11,15 @@ from typing import Any, TypeVar
 from watchword.clock import SYSTEM_CLOCK, Clock
 from watchword.errors import StoreUnavailable
 from watchword.storage.batch import carry_out
+from watchword.storage.connection import connect, make_durable
 from watchword.storage.data_folder import DataFolder
-from watchword.storage.database import Intent
+from watchword.storage.database import Intent, Statement
 from watchword.storage.group_commit import MAX_SECONDS, GroupCommit, Outcome
 from watchword.storage.installation import Installation, enter, leave
 from watchword.storage.migrations import migrate, packaged
 from watchword.storage.statements import drive, execute, translated
 
 T = TypeVar("T")
-
-_BUSY_SECONDS = 5.0
 
 
 def open_sqlite(path: Path, *, clock: Clock = SYSTEM_CLOCK) -> "SqliteDatabase":
@@ -35,9 +34,9 @@ def open_sqlite(path: Path, *, clock: Clock = SYSTEM_CLOCK) -> "SqliteDatabase":
     folder = DataFolder(path.parent)
     try:
         folder.make_private(path.name)
-        connection = _connect(path)
+        connection = connect(path)
         try:
-            _make_durable(connection)
+            make_durable(connection)
             migrate(connection, packaged(), clock.now())
             installation = enter(connection, folder, clock.now())
         except BaseException:
@@ -52,13 +51,36 @@ def open_sqlite(path: Path, *, clock: Clock = SYSTEM_CLOCK) -> "SqliteDatabase":
         raise
 
 
+def join_sqlite(path: Path, *, writer: str) -> "SqliteDatabase":
+    """Open the database of a service of several processes, which `held_sqlite` keeps for all of them.
+
+    Args:
+        path: of the database.
+        writer: names this process in each event; no two that live at once have the same.
+
+    Raises:
+        StoreUnavailable: the file cannot be opened now.
+        StoreCorrupt: it is no database.
+    """
+    try:
+        connection = connect(path)
+        try:
+            make_durable(connection)
+        except BaseException:
+            connection.close()
+            raise
+    except sqlite3.Error as error:
+        raise translated(error) from error
+    return SqliteDatabase(path, None, connection, installation=Installation(writer, restored=False))
+
+
 class SqliteDatabase:
-    """A `Database` in one file; made by `open_sqlite`."""
+    """A `Database` in one file; made by `open_sqlite` and `join_sqlite`."""
 
     def __init__(
         self,
         path: Path,
-        folder: DataFolder,
+        folder: DataFolder | None,
         connection: sqlite3.Connection,
         *,
         installation: Installation,
@@ -105,10 +127,18 @@ class SqliteDatabase:
                 raise StoreUnavailable("the database is closed")
             try:
                 if self._glancer is None:
-                    self._glancer = _connect(self.path, mode="ro")
+                    self._glancer = connect(self.path, mode="ro")
                 return _on_a_snapshot(intent, self._glancer)
             except sqlite3.Error as error:
                 raise translated(error) from error
+
+    async def version(self) -> int:
+        """Return a number that changes whenever another process, or another connection of this one, commits.
+
+        Raises:
+            StoreUnavailable: the database cannot be read now.
+        """
+        return await self.read(_version())
 
     async def aclose(self) -> None:
         """Finish what was begun, then let go of file and folder."""
@@ -126,9 +156,11 @@ class SqliteDatabase:
         with self._glancing:
             if self._glancer is not None:
                 self._glancer.close()
-        leave(self._connection, self._folder)
+        if self._folder is not None:
+            leave(self._connection, self._folder)
         self._connection.close()
-        self._folder.close()
+        if self._folder is not None:
+            self._folder.close()
 
     def _carry_out(self, intents: Sequence[Intent[Any]]) -> list[Outcome]:
         return carry_out(intents, self._connection)
@@ -136,7 +168,7 @@ class SqliteDatabase:
     def _read(self, intent: Intent[T]) -> T:
         try:
             if self._reader is None:
-                self._reader = _connect(self.path, mode="ro")
+                self._reader = connect(self.path, mode="ro")
             return _on_a_snapshot(intent, self._reader)
         except sqlite3.Error as error:
             raise translated(error) from error
@@ -150,22 +182,6 @@ def _on_a_snapshot(intent: Intent[T], reader: sqlite3.Connection) -> T:
         reader.execute("ROLLBACK")
 
 
-def _connect(path: Path, *, mode: str = "rw") -> sqlite3.Connection:
-    return sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode={mode}",
-        uri=True,
-        timeout=_BUSY_SECONDS,
-        isolation_level=None,
-        check_same_thread=False,
-        cached_statements=256,
-    )
-
-
-def _make_durable(connection: sqlite3.Connection) -> None:
-    mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-    if mode != "wal":
-        raise StoreUnavailable(f"expected a file system on which SQLite keeps a WAL, found mode {mode}")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA fullfsync = ON")  # macOS: to the disk, not to its cache
-    connection.execute("PRAGMA checkpoint_fullfsync = ON")
-    connection.execute("PRAGMA foreign_keys = ON")
+def _version() -> Intent[int]:
+    found = yield Statement("PRAGMA data_version")
+    return int(found.rows[0][0] or 0)

@@ -29,6 +29,10 @@ class SqlTrustStore:
         """Return the document in force; `None` if none was ever applied."""
         return await self._database.read(_applied())
 
+    async def version(self) -> int:
+        """Return how many documents were applied so far."""
+        return await self._database.read(_version())
+
     async def apply(
         self, document: bytes, *, digest: str, source_digest: str | None, event: AuditEvent
     ) -> None:
@@ -52,3 +56,8 @@ def _applied() -> Intent[AppliedTrust | None]:
             float(applied_at or 0),
         )
     return None
+
+
+def _version() -> Intent[int]:
+    found = yield Statement("SELECT MAX(version) FROM trust_document")
+    return int(found.rows[0][0] or 0)

@@ -3,7 +3,10 @@
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import NamedTuple
+
+from watchword.telemetry.board import Board, Tally
 
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 
@@ -33,36 +36,40 @@ class Gauge(NamedTuple):
 class Counter:
     """Counts by fixed label values; whatever is not among them counts as `other`.
 
-    Exact over threads without a lock, which a fork could leave held: between reading a number and writing
-    it back CPython 3.11 to 3.13 runs no other thread, as long as nothing is called in between.
-
     Args:
         name: of the family, ending in `_total`.
         meaning: one line.
+        board: where the numbers stand; by default they are this process's alone.
         labels: the values that each label can have, besides `other`.
     """
 
-    __slots__ = ("_counts", "_labels", "meaning", "name")
+    __slots__ = ("_labels", "_places", "_tally", "meaning", "name")
 
-    def __init__(self, name: str, meaning: str, **labels: Collection[str]) -> None:
+    def __init__(
+        self, name: str, meaning: str, board: Board | None = None, /, **labels: Collection[str]
+    ) -> None:
         self.name = name
         self.meaning = meaning
         self._labels = {label: frozenset(values) for label, values in labels.items()}
-        self._counts: dict[tuple[str, ...], int] = {}
+        combinations = product(*(sorted({*values, OTHER}) for values in labels.values()))
+        self._places = {values: place for place, values in enumerate(combinations)}
+        self._tally = Tally.of(board, len(self._places))
 
     def add(self, *values: str) -> None:
         """Count one, with a value for each label in its order."""
-        known = tuple(
-            value if value in allowed else OTHER
-            for value, allowed in zip(values, self._labels.values(), strict=True)
-        )
-        counts = self._counts
-        counts.setdefault(known, 0)
-        counts[known] += 1
+        place = self._places.get(values)
+        if place is None:
+            known = (
+                value if value in allowed else OTHER
+                for value, allowed in zip(values, self._labels.values(), strict=True)
+            )
+            place = self._places[tuple(known)]
+        self._tally.own[place] += 1
 
     def counts(self) -> Mapping[tuple[str, ...], int]:
-        """Return the counts as they are now, by label values."""
-        return dict(self._counts)
+        """Return what was counted so far, by label values; what never was is absent."""
+        totals = self._tally.totals()
+        return {values: int(totals[place]) for values, place in self._places.items() if totals[place]}
 
     def lines(self) -> Iterator[str]:
         """Yield the lines of this family."""
@@ -84,40 +91,48 @@ class Durations:
         return sum(self.counts)
 
 
+_SUM = len(BUCKETS) + 1
+_WIDTH = _SUM + 1
+
+
 class Histogram:
-    """Durations in fixed buckets, by the fixed values of one label; exact over threads as `Counter`.
+    """Durations in fixed buckets, by the fixed values of one label.
 
     Args:
         name: of the family, ending in `_seconds`.
         meaning: one line.
+        board: where the numbers stand; by default they are this process's alone.
         label: its name.
         values: what it can be, besides `other`.
     """
 
-    __slots__ = ("_counts", "_label", "_sums", "_values", "meaning", "name")
+    __slots__ = ("_label", "_places", "_tally", "meaning", "name")
 
-    def __init__(self, name: str, meaning: str, *, label: str, values: Collection[str]) -> None:
+    def __init__(
+        self, name: str, meaning: str, board: Board | None = None, /, *, label: str, values: Collection[str]
+    ) -> None:
         self.name = name
         self.meaning = meaning
         self._label = label
-        self._values = frozenset(values)
-        self._counts: dict[str, list[int]] = {}
-        self._sums: dict[str, float] = {}
+        self._places = {value: _WIDTH * place for place, value in enumerate(sorted({*values, OTHER}))}
+        self._tally = Tally.of(board, _WIDTH * len(self._places))
 
     def observe(self, value: str, seconds: float) -> None:
         """Count one that took so long."""
-        known = value if value in self._values else OTHER
-        bucket = bisect_left(BUCKETS, seconds)
-        sums = self._sums
-        sums.setdefault(known, 0.0)
-        sums[known] += seconds
-        counts = self._counts.setdefault(known, [0] * (len(BUCKETS) + 1))
-        counts[bucket] += 1
+        place = self._places.get(value)
+        if place is None:
+            place = self._places[OTHER]
+        own = self._tally.own
+        own[place + bisect_left(BUCKETS, seconds)] += 1
+        own[place + _SUM] += seconds
 
     def durations(self) -> Mapping[str, Durations]:
-        """Return the durations as they are now, by label value."""
+        """Return the durations so far, by label value; what never took any is absent."""
+        totals = self._tally.totals()
         return {
-            value: Durations(tuple(counts), self._sums[value]) for value, counts in dict(self._counts).items()
+            value: Durations(tuple(map(int, totals[place : place + _SUM])), totals[place + _SUM])
+            for value, place in self._places.items()
+            if any(totals[place : place + _SUM])
         }
 
     def lines(self) -> Iterator[str]:

@@ -260,9 +260,12 @@ class TrustStoreContract(ABC):
 
         async def story() -> None:
             async with self.open(tmp_path) as (store, audit):
+                seen = [await store.version()]
                 for text in (b"one", b"two"):
                     applied = AuditEvent(type="trust.applied", time=NOW, reason=text.decode())
                     await store.apply(text, digest=text.hex(), source_digest=None, event=applied)
+                    seen.append(await store.version())
+                assert len(set(seen)) == 3
                 found = await store.applied()
                 assert found is not None
                 assert (found.document, found.digest, found.applied_at) == (b"two", b"two".hex(), NOW)
