@@ -113,6 +113,11 @@ def test_what_a_guard_refuses(said: Said) -> None:
         assert call(client, "two tokens") == 400
         assert call(client, issuer.token(scope="posts:read")) == 403
         assert call(client, issuer.token(scope="posts:read posts:write")) == 403
+        alive = issuer.token(**everything)
+        issuer.revoke_key()
+        issuer.clock.advance(30)  # a key that nobody knows was asked for a moment ago
+        assert call(client, issuer.token(**everything)) == 200  # the new key is asked for
+        assert call(client, alive) == 401
     said.demand("401", "400", "403")
 
 

@@ -23,6 +23,7 @@ from watchword.errors import (
     KeyUnknown,
     ProofRequired,
     SignatureInvalid,
+    SigningKeyRevoked,
     TokenEndpointUnreachable,
     TokenError,
     TokenExpired,
@@ -160,6 +161,16 @@ def test_after_a_rotation_old_and_new_tokens_are_good(posts: Watchword, watchwor
     assert posts.verify(watchword_issuer.token()).key_id != kid
     assert posts.verify(old).key_id == kid
     assert len(watchword_issuer.jwk_set()["keys"]) == 2
+
+
+def test_after_a_revocation_only_new_tokens_are_good(posts: Watchword, watchword_issuer: TestIssuer) -> None:
+    old = watchword_issuer.token()
+    posts.verify(old)
+    watchword_issuer.revoke_key()
+    posts.verify(watchword_issuer.token())
+    with pytest.raises(SigningKeyRevoked):
+        posts.verify(old)
+    assert len(watchword_issuer.jwk_set()["keys"]) == 1
 
 
 def test_while_the_issuer_is_down_only_what_is_known_works(

@@ -41,8 +41,8 @@ class Meter:
         observer: learns of every event; what it raises is logged and goes no further.
     """
 
-    __slots__ = ("_alarms", "_callees", "_fetches", "_observer", "_refusals", "_refused", "_requests",
-                 "_reused", "_seconds")  # fmt: skip
+    __slots__ = ("_alarms", "_callees", "_fetches", "_refusals", "_refused", "_requests",
+                 "_reused", "_seconds", "observer")  # fmt: skip
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class Meter:
         callees: Collection[str] = (),
         observer: Observer | None = None,
     ) -> None:
-        self._observer = observer
+        self.observer = observer
         self._callees = tuple(sorted(callees))
         self._refused = Counter("refused", "", code=set(_codes(TokenError, BearerError, KeysUnavailable)))
         self._fetches = Counter("fetches", "", issuer=issuers, outcome=FETCHES)
@@ -146,7 +146,7 @@ class Meter:
         }
 
     def _tell(self, event: Event) -> None:
-        observer = self._observer
+        observer = self.observer
         if observer is None:
             return
         try:

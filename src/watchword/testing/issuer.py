@@ -146,6 +146,15 @@ class TestIssuer:
         self._keys.activate_key(self._prepared or self._keys.prepare_key())
         self._prepared = None
 
+    def revoke_key(self) -> None:
+        """Sign with another key, and publish the old one no longer: what it signed is refused.
+
+        A service learns of it with the next key set that it fetches.
+        """
+        old = self._keys.keyring.active.kid
+        self.rotate()
+        self._keys.revoke_key(old)
+
     @contextmanager
     def down(self) -> Iterator[None]:
         """Answer nobody while the block runs: neither keys nor tokens can be had."""
@@ -193,6 +202,7 @@ class TestIssuer:
             jwks_max_age=settings.jwks_max_age,
             leeway=settings.leeway,
             audit=watchword._audit,
+            observer=watchword._meter.observer,
             environ={},
             folder=_NO_FOLDER,
             clock=self.clock,
