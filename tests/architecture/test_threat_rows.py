@@ -27,8 +27,9 @@ ANSWERED = {
     184,
     *range(186, 195),  # H load
     196,
-    199,  # I audit and logs
-    *range(201, 204),
+    198,  # I audit and logs
+    199,
+    *range(201, 206),
     207,
     208,  # J doors and command line
     *range(209, 216),

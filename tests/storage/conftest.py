@@ -9,12 +9,22 @@ from typing import Any
 
 import pytest
 
+from watchword.audit.checkpoint import Checkpoint, signed, verified
 from watchword.audit.event import AuditEvent
+from watchword.audit.report import Report, Statements
+from watchword.storage.audit_file import AuditFile, open_audit
+from watchword.storage.audit_trail import AuditTrail
+from watchword.storage.audit_verify import verify_database
 from watchword.storage.database import Intent, Statement
 from watchword.storage.ledger import SqlLedger
 from watchword.storage.sqlite import SqliteDatabase, open_sqlite
+from watchword.tokens.jwk_set import JWKSet
+from watchword.tokens.private_key import PrivateKey
 
 HANG = 30
+ISSUER = "http://127.0.0.1:9000"
+AUDIT_KEY = PrivateKey.generate()
+AUDIT_KEYS = JWKSet([AUDIT_KEY.public])
 
 
 @pytest.fixture
@@ -35,6 +45,23 @@ async def opened(path: Path) -> AsyncIterator[tuple[SqliteDatabase, SqlLedger]]:
 
 def event(jti: str, **members: Any) -> AuditEvent:
     return AuditEvent(type="token.issued", time=1.0, jti=jti, **members)
+
+
+def trail(database: SqliteDatabase) -> AuditTrail:
+    return AuditTrail(
+        database,
+        issuer=ISSUER,
+        sign=lambda checkpoint, typ: signed(checkpoint, AUDIT_KEY, typ=typ),
+        verify=lambda statement, typ: verified(statement, AUDIT_KEYS, typ=typ),
+    )
+
+
+def verify(audit: Path | AuditFile, *exported: Checkpoint) -> Report:
+    """Verify an audit with nothing but the public key, and checkpoints that were kept elsewhere."""
+    if isinstance(audit, Path):
+        with open_audit(audit) as opened_audit:
+            return verify(opened_audit, *exported)
+    return verify_database(audit, Statements(AUDIT_KEYS, issuer=ISSUER, exported=exported))
 
 
 def insert(name: str) -> Intent[None]:

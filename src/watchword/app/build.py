@@ -15,7 +15,7 @@ from watchword.app.parts import opened_parts
 from watchword.app.readiness import Readiness
 from watchword.app.role import ALONE, Role
 from watchword.app.rotation import rotate_due, rotate_keys
-from watchword.app.tasks import forget_expired
+from watchword.app.tasks import forget_events, forget_expired, write_checkpoint, write_checkpoints
 from watchword.app.trust_at_start import StoredTrust, trust_at_start
 from watchword.authority.build import build as build_authority
 from watchword.clock import SYSTEM_CLOCK, Clock
@@ -98,8 +98,14 @@ async def opened(
         if role.keeps:
             # before the first answer, so that a key in reserve is published as early as it can be
             await rotate_due(issuer, settings.rotation, ledger, clock)
-            work.append(forget_expired(ledger, clock, events_kept=settings.audit_retention))
-            work.append(rotate_keys(issuer, settings.rotation, ledger, clock))
+            stack.push_async_callback(write_checkpoint, parts.audit, clock)  # of a clean stop
+            work += [
+                forget_expired(ledger, clock),
+                rotate_keys(issuer, settings.rotation, ledger, clock),
+                write_checkpoints(parts.audit, clock),
+            ]
+            if settings.audit_retention is not None:
+                work.append(forget_events(parts.audit, clock, kept=settings.audit_retention))
         if not role.alone:
             others = Others(database)
             others.watch(StoredTrust(parts.trust_store, authority.trust).look)

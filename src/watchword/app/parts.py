@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+from watchword.app.audit_key import AuditKey, audit_key_store
 from watchword.app.config import ServerSettings
 from watchword.app.role import ALONE, Role
 from watchword.authority.admin.operation import AdminContext
@@ -14,6 +15,7 @@ from watchword.clock import Clock
 from watchword.keys.issuer import Issuer
 from watchword.keys.rotation import RotationPolicy
 from watchword.keystores import open_key_store
+from watchword.storage.audit_trail import AuditTrail
 from watchword.storage.key_events import KeyEvents
 from watchword.storage.ledger import SqlLedger
 from watchword.storage.recorded_keys import RecordedKeyStore
@@ -31,6 +33,8 @@ class Parts:
     issuer: Issuer
     trust_store: SqlTrustStore
     ledger: SqlLedger
+    audit: AuditTrail
+    audit_key: AuditKey
     clock: Clock
 
     def administration(self, trust: TrustInForce, policy: RotationPolicy) -> AdminContext:
@@ -41,6 +45,8 @@ class Parts:
             trust=trust,
             trust_store=self.trust_store,
             ledger=self.ledger,
+            audit=self.audit,
+            audit_keys=lambda: self.audit_key.public,
             database=self.database,
             writer=self.database.writer,
             clock=self.clock,
@@ -78,4 +84,13 @@ async def opened_parts(settings: ServerSettings, *, role: Role = ALONE, clock: C
         )
         ledger = SqlLedger(database, writer=database.writer)
         stack.push_async_callback(ledger.aclose)
-        yield Parts(database, issuer, SqlTrustStore(database, writer=database.writer), ledger, clock)
+        audit_key = AuditKey(audit_key_store(settings), clock)
+        yield Parts(
+            database=database,
+            issuer=issuer,
+            trust_store=SqlTrustStore(database, writer=database.writer),
+            ledger=ledger,
+            audit=AuditTrail(database, issuer=settings.issuer, sign=audit_key.sign, verify=audit_key.verify),
+            audit_key=audit_key,
+            clock=clock,
+        )

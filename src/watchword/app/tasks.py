@@ -4,22 +4,51 @@ import asyncio
 import logging
 
 from watchword.clock import Clock
-from watchword.errors import StoreError
+from watchword.errors import KeyringError, StoreError
+from watchword.storage.audit_trail import AuditTrail
 from watchword.storage.ledger import SqlLedger
 
 logger = logging.getLogger("watchword.app")
 
 PURGE_SECONDS = 60.0
+CHECKPOINT_SECONDS = 3_600.0
 BATCH = 1_000
 
 
-async def forget_expired(ledger: SqlLedger, clock: Clock, *, events_kept: float | None) -> None:
+async def forget_expired(ledger: SqlLedger, clock: Clock) -> None:
     """Forget what is over, once a minute and a batch at a time; never returns."""
     while True:
         pause = PURGE_SECONDS
         try:
-            if await ledger.forget_expired(clock.now(), limit=BATCH, events_kept=events_kept) == BATCH:
+            if await ledger.forget_expired(clock.now(), limit=BATCH) == BATCH:
                 pause = 0.0  # there are more; requests in between go first
         except StoreError as error:
             logger.warning("expired values stay for now: %s", error)
         await asyncio.sleep(pause)
+
+
+async def forget_events(audit: AuditTrail, clock: Clock, *, kept: float) -> None:
+    """Forget events that are older than `kept` seconds, likewise; never returns."""
+    while True:
+        pause = PURGE_SECONDS
+        try:
+            if await audit.forget(clock.now(), kept=kept, limit=BATCH) == BATCH:
+                pause = 0.0
+        except (StoreError, KeyringError) as error:
+            logger.warning("old events stay for now: %s", error)
+        await asyncio.sleep(pause)
+
+
+async def write_checkpoints(audit: AuditTrail, clock: Clock) -> None:
+    """Sign where the chains are, once an hour; never returns."""
+    while True:
+        await write_checkpoint(audit, clock)
+        await asyncio.sleep(CHECKPOINT_SECONDS)
+
+
+async def write_checkpoint(audit: AuditTrail, clock: Clock) -> None:
+    """Sign where the chains are now; what keeps that from being written is no reason to stop."""
+    try:
+        await audit.checkpoint(clock.now())
+    except (StoreError, KeyringError) as error:
+        logger.warning("no checkpoint of the audit for now: %s", error)

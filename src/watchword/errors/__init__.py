@@ -54,7 +54,9 @@ WatchwordError
 │   ├── StoreUnavailable        store_unavailable            disk full, locked, read-only: try again
 │   ├── DataFolderInUse         data_folder_in_use           another process holds the data folder
 │   ├── AlreadyConsumed         already_consumed             a single-use value came twice
-│   └── StoreCorrupt            store_corrupt                a migration or a record is not what it must be
+│   ├── StoreCorrupt            store_corrupt                a migration or a record is not what it must be
+│   ├── CheckpointInvalid       checkpoint_invalid           a statement about the audit that nobody signed
+│   └── AuditLogUnavailable     audit_log_unavailable        the audit log is full or blocked
 ├── ServerError                 the HTTP side of the token service
 │   ├── AddressUnavailable      address_unavailable          somebody else listens there
 │   ├── RequestRefused          request_refused              form, size or time of a request: 4xx
@@ -82,6 +84,8 @@ from watchword.errors.administration import (
 )
 from watchword.errors.house import (
     AlreadyConsumed,
+    AuditLogUnavailable,
+    CheckpointInvalid,
     ConfigurationError,
     DataFolderInUse,
     KeyFileUnsafe,
@@ -155,12 +159,14 @@ __all__ = [
     "AlgorithmNotAllowed",
     "AlreadyConsumed",
     "AudienceMismatch",
+    "AuditLogUnavailable",
     "BearerError",
     "BearerMalformed",
     "CalleeFailed",
     "CalleeTimeout",
     "CalleeUnreachable",
     "ChangedMeanwhile",
+    "CheckpointInvalid",
     "ClaimInvalid",
     "ClientWentAway",
     "ConfigurationError",

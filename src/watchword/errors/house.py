@@ -92,3 +92,15 @@ class StoreCorrupt(StoreError):
     """A migration, checksum or record is not what it must be; a person has to look."""
 
     code = "store_corrupt"
+
+
+class CheckpointInvalid(StoreError):
+    """A statement about the audit is not signed by the audit key, or does not say what it must."""
+
+    code = "checkpoint_invalid"
+
+
+class AuditLogUnavailable(StoreError):
+    """The audit log outside the database is full or blocked: nothing happens that it could not tell of."""
+
+    code = "audit_log_unavailable"

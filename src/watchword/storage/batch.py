@@ -14,9 +14,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from watchword.errors import StoreCorrupt, StoreError, StoreUnavailable
+from watchword.storage.chains import Tails, write_sealed
 from watchword.storage.database import Append, Intent, Rows, Statement
 from watchword.storage.group_commit import Outcome
-from watchword.storage.statements import drive, execute, translated, write
+from watchword.storage.statements import drive, execute, translated
 
 
 class _Deed:
@@ -59,29 +60,43 @@ class _Deed:
             if execute(statement, connection) != rows:
                 raise StoreUnavailable("nothing was written: it depended on what a neighbour undid")
 
-    def on_its_own(self, connection: sqlite3.Connection) -> None:
+    def on_its_own(self, tails: Tails, connection: sqlite3.Connection) -> Tails:
+        """Do it all again; return the tails after it, which are those before it if it fails."""
+        after = tails
         connection.execute("SAVEPOINT deed")
         try:
             self.ask_again(connection)
-            write(self.appended, connection)
+            after = write_sealed(self.appended, tails, connection)
         except sqlite3.Error as error:
             _demand_transaction(error, connection)
             self.outcome = Outcome(error=translated(error))
         except StoreError as error:
             self.outcome = Outcome(error=error)
         _close_savepoint(connection, undo=self.failed)
+        return tails if self.failed else after
 
 
-def carry_out(intents: Sequence[Intent[Any]], connection: sqlite3.Connection) -> list[Outcome]:
-    """Carry out all intents and commit, durably; return how each ended."""
+def carry_out(
+    intents: Sequence[Intent[Any]], connection: sqlite3.Connection, hashes: dict[str, bytes]
+) -> list[Outcome]:
+    """Carry out all intents and commit, durably; return how each ended.
+
+    Args:
+        intents: of all who wait.
+        connection: the one that writes.
+        hashes: the last hash of each writer's chain; brought up to date after the commit, and only then.
+    """
     try:
         connection.execute("BEGIN IMMEDIATE")
         deeds = _statements(intents, connection)
-        if not _appended(deeds, connection):
+        tails = _appended(deeds, Tails(hashes), connection)
+        if tails is None:
+            tails = Tails(hashes)
             _begin_anew(connection)
             for deed in deeds:
-                deed.on_its_own(connection)
+                tails = deed.on_its_own(tails, connection)
         connection.execute("COMMIT")
+        hashes.update(tails.hashes)
     except (sqlite3.Error, StoreError) as error:
         # nothing of this batch is on disk, so nobody may be told that it is
         failed = StoreUnavailable(f"the database cannot be written now: {error}")
@@ -111,16 +126,15 @@ def _statements(intents: Sequence[Intent[Any]], connection: sqlite3.Connection) 
     return deeds
 
 
-def _appended(deeds: Sequence[_Deed], connection: sqlite3.Connection) -> bool:
-    """Write the rows of all; return whether the database took them."""
+def _appended(deeds: Sequence[_Deed], tails: Tails, connection: sqlite3.Connection) -> Tails | None:
+    """Write the rows of all; return the tails after them, or `None` if the database did not take them."""
     try:
-        write((row for deed in deeds for row in deed.appended), connection)
+        return write_sealed((row for deed in deeds for row in deed.appended), tails, connection)
     except sqlite3.Error as error:
         _demand_transaction(error, connection)
-        return False
+        return None
     except StoreCorrupt:
-        return False
-    return True
+        return None
 
 
 def _demand_transaction(error: sqlite3.Error, connection: sqlite3.Connection) -> None:

@@ -4,18 +4,18 @@ from operator import attrgetter
 
 import msgspec
 
+from watchword.audit.chain import COVERED
 from watchword.audit.event import AuditEvent
 from watchword.storage.database import Append, Intent, Statement, Value
 
 _MAX_TEXT = 1_024
-_COLUMNS = (
-    "time", "type", "outcome", "actor", "client", "subject", "audience", "jti", "parent_jti", "txn", "kid",
-    "reason", "request_id",
-)  # fmt: skip
-_members = attrgetter(*_COLUMNS)
+_COLUMNS = COVERED[2:]  # number and writer are the store's matter
+_members = attrgetter(*_COLUMNS[1:])
 
 # the names are ours: no value ever stands in the text of a statement
-_APPEND = f"INSERT INTO audit_event (writer, {', '.join(_COLUMNS)})"
+EVENT = f"INSERT INTO audit_event (writer, {', '.join(_COLUMNS)})"
+"""An `Append` of this very text is an event: the engine numbers and seals it (`watchword.storage.chains`)."""
+
 _READ = (
     f"SELECT sequence, {', '.join(_COLUMNS)} FROM audit_event WHERE sequence > ?1 ORDER BY sequence LIMIT ?2"  # noqa: S608
 )
@@ -23,7 +23,8 @@ _READ = (
 
 def append(event: AuditEvent, *, writer: str) -> Append:
     """Return the step that writes an event; every intent that changes something yields one."""
-    return Append(_APPEND, (writer, *map(storable, _members(event))))
+    # as it will be read back, because it is hashed: a float, and no negative zero
+    return Append(EVENT, (writer, float(event.time) + 0.0, *map(storable, _members(event))))
 
 
 def events(after: int, limit: int) -> Intent[list[tuple[int, AuditEvent]]]:

@@ -24,17 +24,11 @@ _SAMPLES = (
 )
 
 
-_EVENTS = (
-    "DELETE FROM audit_event WHERE sequence IN"
-    " (SELECT sequence FROM audit_event WHERE time < ?1 ORDER BY sequence LIMIT ?2)"
-)
-
-
-def forget(now: float, limit: int, *, events_kept: float | None = None) -> Intent[int]:
+def forget(now: float, limit: int) -> Intent[int]:
     """Forget at most `limit` rows of each table.
 
-    Single-use values whose time is over, minutes in which all tokens have expired, old counts and samples;
-    events only if somebody says for how many seconds they are kept.
+    Single-use values whose time is over, minutes in which all tokens have expired, old counts and samples.
+    Events are not among them: `AuditTrail.forget` keeps their chains verifiable.
 
     Returns:
         How many rows the table lost that lost most: `limit` means that there may be more.
@@ -44,8 +38,4 @@ def forget(now: float, limit: int, *, events_kept: float | None = None) -> Inten
     minutes = yield Statement(_EXPIRIES, (minute, limit))
     counts = yield Statement(_REFUSALS, (minute - KEPT_COUNTS, limit))
     samples = yield Statement(_SAMPLES, (minute - KEPT_SAMPLES, limit))
-    most = max(values.changed, minutes.changed, counts.changed, samples.changed)
-    if events_kept is None:
-        return most
-    events = yield Statement(_EVENTS, (now - events_kept, limit))
-    return max(most, events.changed)
+    return max(values.changed, minutes.changed, counts.changed, samples.changed)

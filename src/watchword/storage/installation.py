@@ -6,10 +6,11 @@ from typing import NamedTuple
 
 from watchword.audit.event import AuditEvent
 from watchword.errors import StoreUnavailable
+from watchword.storage.chains import Tails, write_sealed
 from watchword.storage.data_folder import DataFolder
 from watchword.storage.database import Statement
 from watchword.storage.events import append
-from watchword.storage.statements import execute, write
+from watchword.storage.statements import execute
 
 _READ = "SELECT writer, epoch FROM installation WHERE id = 1"
 _WRITE = (
@@ -45,10 +46,8 @@ def enter(connection: sqlite3.Connection, folder: DataFolder, now: float) -> Ins
         execute(Statement(_WRITE, (writer, following)), connection)
         if restored:
             reason = f"epoch {epoch}, expected {beside}"
-            write(
-                [append(AuditEvent(type="store.restored", time=now, reason=reason), writer=writer)],
-                connection,
-            )
+            event = append(AuditEvent(type="store.restored", time=now, reason=reason), writer=writer)
+            write_sealed([event], Tails({}), connection)
         connection.execute("COMMIT")
     finally:
         if connection.in_transaction:

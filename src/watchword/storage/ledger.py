@@ -66,14 +66,9 @@ class SqlLedger:
         """Return when the last token that each `kid` has signed expires; rounded up to the minute."""
         return await self._database.read(_live_until())
 
-    async def forget_expired(
-        self, now: float, *, limit: int = 1_000, events_kept: float | None = None
-    ) -> int:
-        """Forget what is over, at most `limit` rows of each table; `limit` comes back if there is more.
-
-        Events go only if `events_kept` says after how many seconds.
-        """
-        return await self._database.run(forget(now, limit, events_kept=events_kept))
+    async def forget_expired(self, now: float, *, limit: int = 1_000) -> int:
+        """Forget what is over, at most `limit` rows of each table; `limit` comes back if there is more."""
+        return await self._database.run(forget(now, limit))
 
     async def flush(self) -> None:
         """Write the refusals that were counted since the last time.

@@ -92,6 +92,7 @@ class SqliteDatabase:
         """The database is older than its folder: somebody put a copy back."""
         self._folder = folder
         self._connection = connection
+        self._hashes: dict[str, bytes] = {}  # the tail of each writer's chain, read when it first writes
         self._commits = GroupCommit(self._carry_out, "watchword-sqlite-writer")
         self._reader: sqlite3.Connection | None = None
         self._glancer: sqlite3.Connection | None = None
@@ -163,7 +164,7 @@ class SqliteDatabase:
             self._folder.close()
 
     def _carry_out(self, intents: Sequence[Intent[Any]]) -> list[Outcome]:
-        return carry_out(intents, self._connection)
+        return carry_out(intents, self._connection, self._hashes)
 
     def _read(self, intent: Intent[T]) -> T:
         try:

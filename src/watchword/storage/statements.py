@@ -67,9 +67,16 @@ def write(appended: Iterable[Append], connection: sqlite3.Connection) -> None:
     for table, sums in counters.items():
         tables[table] = [(*row, amount) for row, amount in sums.items()]
     for (before, after), rows in tables.items():
-        for chunk in _chunks(rows):
-            values = [value for row in chunk for value in row]
-            _execute(_text(before, len(chunk), len(chunk[0]), after), values, connection)
+        write_rows(before, rows, connection, after=after)
+
+
+def write_rows(
+    before: str, rows: list[tuple[Value, ...]], connection: sqlite3.Connection, *, after: str = ""
+) -> None:
+    """Write rows of one table likewise."""
+    for chunk in _chunks(rows):
+        values = [value for row in chunk for value in row]
+        _execute(_text(before, len(chunk), len(chunk[0]), after), values, connection)
 
 
 def _execute(sql: str, values: Sequence[Value], connection: sqlite3.Connection) -> Rows:

@@ -13,8 +13,10 @@ from watchword.errors import ConfirmationRequired
 from watchword.grants.stores import TrustStore
 from watchword.keys.issuer import Issuer
 from watchword.keys.rotation import RotationPolicy
+from watchword.storage.audit_trail import AuditTrail
 from watchword.storage.database import Database
 from watchword.storage.ledger import SqlLedger
+from watchword.tokens.jwk_set import JWKSet
 
 OPERATOR_SPACE = "operator|"
 """The name space of operators in the audit's `actor`."""
@@ -31,6 +33,9 @@ class AdminContext:
     """What requests are decided by; an operation that changes trust or clients replaces it."""
     trust_store: TrustStore
     ledger: SqlLedger
+    audit: AuditTrail
+    audit_keys: Callable[[], JWKSet]
+    """The public keys by which statements about the audit are verified."""
     database: Database
     writer: str
     """Names the writer in each event."""

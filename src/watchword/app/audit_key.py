@@ -1,0 +1,54 @@
+"""The key that signs statements about the audit: never one that signs tokens, and kept apart from those."""
+
+from watchword.app.config import ServerSettings
+from watchword.audit.checkpoint import Checkpoint, signed, verified
+from watchword.clock import Clock
+from watchword.keys.live_keyring import LiveKeyring
+from watchword.keys.store import KeyStore
+from watchword.keystores import open_key_store
+from watchword.tokens.jwk_set import JWKSet
+from watchword.tokens.private_key import DEFAULT_ALGORITHM
+
+
+class AuditKey:
+    """Signs checkpoints and anchors, and verifies those that it signed.
+
+    Args:
+        store: where the key lives; an empty one gets its key here.
+        clock: of the key's states.
+
+    Raises:
+        KeyringError: the store cannot be read or written.
+    """
+
+    __slots__ = ("_keys",)
+
+    def __init__(self, store: KeyStore, clock: Clock) -> None:
+        self._keys = LiveKeyring(store, algorithm=DEFAULT_ALGORITHM, clock=clock)
+
+    @property
+    def public(self) -> JWKSet:
+        """The keys by which anybody verifies."""
+        return self._keys.current.jwk_set()
+
+    def sign(self, checkpoint: Checkpoint, typ: str) -> str:
+        """Return a statement as a compact JWS.
+
+        Raises:
+            NoActiveKey: there is no key to sign with.
+        """
+        return signed(checkpoint, self._keys.current.active.key, typ=typ)
+
+    def verify(self, statement: str, typ: str) -> Checkpoint:
+        """Return what a statement says.
+
+        Raises:
+            CheckpointInvalid: it is none of ours.
+        """
+        return verified(statement, self.public, typ=typ)
+
+
+def audit_key_store(settings: ServerSettings) -> KeyStore:
+    """Return the place of the audit key: a folder of its own, or memory where all keys live there."""
+    in_memory = settings.keys.startswith("memory:")
+    return open_key_store("memory:" if in_memory else f"files:{settings.data_folder / 'audit-keys'}")
