@@ -6,6 +6,7 @@ import msgspec
 
 from watchword.audit.chain import COVERED
 from watchword.audit.event import AuditEvent
+from watchword.audit.event_types import demand_known
 from watchword.storage.database import Append, Intent, Statement, Value
 
 _MAX_TEXT = 1_024
@@ -22,7 +23,12 @@ _READ = (
 
 
 def append(event: AuditEvent, *, writer: str) -> Append:
-    """Return the step that writes an event; every intent that changes something yields one."""
+    """Return the step that writes an event; every intent that changes something yields one.
+
+    Raises:
+        ValueError: there is no such type of event.
+    """
+    demand_known(event)
     # as it will be read back, because it is hashed: a float, and no negative zero
     return Append(EVENT, (writer, float(event.time) + 0.0, *map(storable, _members(event))))
 

@@ -6,6 +6,7 @@ from msgspec import convert
 from msgspec.structs import asdict
 
 from watchword.audit.event import AuditEvent
+from watchword.audit.event_types import demand_known, surplus
 from watchword.errors import AlreadyConsumed
 from watchword.grants.stores import AppliedTrust, Consumption, IssuedToken
 from watchword.storage.events import storable
@@ -28,6 +29,9 @@ class MemoryLedger:
         issued: IssuedToken | None = None,
     ) -> None:
         """Write the event, use up what works once and count the token: all or nothing."""
+        demand_known(event)
+        if unknown := surplus(event):
+            raise ValueError(f"expected only what {event.type} tells, found {', '.join(sorted(unknown))}")
         keys = [(value.kind, value.id) for value in consume]
         if len(set(keys)) < len(keys) or any(key in self._consumed for key in keys):
             raise AlreadyConsumed("a value that works once was used before")
