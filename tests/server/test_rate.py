@@ -1,9 +1,13 @@
 """Accounts that fill with time: nobody gets more than the rate and one burst, nobody innocent gets less."""
 
+import subprocess
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from watchword.server.accounts import SHARED_BYTES, OwnAccounts, SharedAccounts
 from watchword.server.address_limit import network_of
 from watchword.server.rate import Rate, RateLimiter
 
@@ -21,7 +25,7 @@ class Clock:
 
 def limiter(per_second: float, burst: int, **more: int) -> tuple[RateLimiter, Clock]:
     clock = Clock()
-    return RateLimiter(Rate(per_second, burst), clock=clock, **more), clock
+    return RateLimiter(Rate(per_second, burst), accounts=OwnAccounts(**more), clock=clock), clock
 
 
 def test_a_burst_passes_and_one_more_is_told_when_to_come():
@@ -87,9 +91,10 @@ def test_never_more_than_the_rate_and_one_burst_and_never_less(per_second, burst
 
 @pytest.mark.threat(243)
 def test_the_table_is_bounded_however_many_come():
-    accounts, _ = limiter(1, 1, max_keys=100)
+    accounts = OwnAccounts(max_keys=100)
+    limiter = RateLimiter(Rate(1, 1), accounts=accounts, clock=Clock())
     for number in range(10_000):
-        accounts.take(str(number))
+        limiter.take(str(number))
     assert len(accounts) <= 200
 
 
@@ -104,6 +109,58 @@ def test_whoever_keeps_coming_is_not_forgotten_in_the_crowd():
             accounts.take(str(number))
     # one account in ten is new again after twenty others: far from one burst per request
     assert passed < 67
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcdefgh"), st.floats(0, 2, allow_nan=False)), max_size=100))
+def test_shared_accounts_decide_as_those_of_one_process_do(visits):
+    clock = Clock()
+    memory = memoryview(bytearray(SHARED_BYTES))
+    alone = RateLimiter(Rate(2, 3), clock=clock)
+    several = [RateLimiter(Rate(2, 3), accounts=SharedAccounts(memory), clock=clock) for _ in range(3)]
+    for number, (key, pause) in enumerate(visits):
+        clock.time += pause
+        assert several[number % 3].take(key) == alone.take(key)
+
+
+@pytest.mark.threat(243)
+def test_in_a_full_table_whoever_has_used_most_is_forgotten_last():
+    clock = Clock()
+    limiter = RateLimiter(
+        Rate(0.001, 50), accounts=SharedAccounts(memoryview(bytearray(SHARED_BYTES))), clock=clock
+    )
+    for _ in range(50):
+        assert limiter.take("flooder") == 0.0
+    for number in range(140_000):  # twice what the table holds
+        assert limiter.take(f"stranger {number}") == 0.0
+    assert limiter.take("flooder") > 0
+
+
+TAKE = """
+import mmap, os, sys
+from watchword.server.accounts import SHARED_BYTES, SharedAccounts
+from watchword.server.rate import Rate, RateLimiter
+memory = memoryview(mmap.mmap(-1, SHARED_BYTES))
+passed = memoryview(mmap.mmap(-1, 4096)).cast("q")
+limiter = RateLimiter(Rate(0.001, 1000), accounts=SharedAccounts(memory))
+for child in range(4):
+    if os.fork() == 0:
+        for _ in range(2_000):
+            passed[child] += limiter.take("somebody") == 0.0
+        os._exit(0)
+for _ in range(4):
+    os.wait()
+print(sum(passed[:4]), min(passed[:4]))
+"""
+
+
+def test_processes_that_take_at_once_get_one_burst_together():
+    done = subprocess.run(
+        [sys.executable, "-c", TAKE], capture_output=True, text=True, check=True, timeout=60
+    )
+    together, least = map(int, done.stdout.split())
+    # two that take in the same moment may count as one; four bursts would be 4,000
+    assert 1_000 <= together < 2_000, done.stdout
+    assert least >= 0
 
 
 @pytest.mark.parametrize(

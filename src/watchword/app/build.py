@@ -72,11 +72,11 @@ async def opened(
             keys=foreign_keys,
             clock=clock,
             leeway=settings.leeway,
-            quota=RateLimiter(per_client, clock=clock) if per_client else None,
+            quota=RateLimiter(per_client, accounts=role.client_accounts, clock=clock) if per_client else None,
         )
         address_limit = (
             AddressLimit(
-                RateLimiter(per_address, clock=clock),
+                RateLimiter(per_address, accounts=role.address_accounts, clock=clock),
                 lambda error, request_id: authority.door.count(error, request_id, clock.now()),
             )
             if per_address

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from watchword.server.accounts import Accounts
 from watchword.telemetry.board import Board
 
 
@@ -15,6 +16,10 @@ class Role:
     """It applies the trust document, rotates the keys and forgets what is over: one process alone does."""
     board: Board | None = None
     """Where its numbers stand beside those of the others; `None`: there are no others."""
+    client_accounts: Accounts | None = None
+    """Where all of them keep count of what each client asks; `None`: there are no others."""
+    address_accounts: Accounts | None = None
+    """Likewise of each network."""
 
     @property
     def alone(self) -> bool:

@@ -67,7 +67,13 @@ def run_processes(
             for operators in sockets:
                 operators.close()
             writer = f"{installation.writer}.{number - KEEPER}"
-            role = Role(writer=writer, keeps=False, board=shared.board(number))
+            role = Role(
+                writer=writer,
+                keeps=False,
+                board=shared.board(number),
+                client_accounts=shared.client_accounts,
+                address_accounts=shared.address_accounts,
+            )
             _live(_work(settings, role, listener, line), shared, number)
 
         posts = [

@@ -2,27 +2,26 @@
 
 import mmap
 
+from watchword.server.accounts import SHARED_BYTES, SharedAccounts
 from watchword.telemetry.board import ROW_BYTES, Board, row
-
-_BEATS_BYTES = 4_096
 
 
 class Shared:
-    """Numbers and signs of life of so many processes.
+    """Signs of life, numbers and accounts of so many processes; pages that nobody touches cost nothing.
 
     Args:
         processes: the supervisor among them; each has a number from 0 on.
     """
 
-    __slots__ = ("_beats", "_rows")
+    __slots__ = ("_beats", "_rows", "address_accounts", "client_accounts")
 
     def __init__(self, processes: int) -> None:
-        memory = memoryview(mmap.mmap(-1, _BEATS_BYTES + processes * ROW_BYTES))
-        self._beats = memory[:_BEATS_BYTES].cast("d")
-        self._rows = [
-            row(memory[start : start + ROW_BYTES])
-            for start in range(_BEATS_BYTES, _BEATS_BYTES + processes * ROW_BYTES, ROW_BYTES)
-        ]
+        self._beats = _memory(8 * processes).cast("d")
+        self._rows = [row(_memory(ROW_BYTES)) for _ in range(processes)]
+        self.client_accounts = SharedAccounts(_memory(SHARED_BYTES))
+        """What each client asks of all processes together."""
+        self.address_accounts = SharedAccounts(_memory(SHARED_BYTES))
+        """Likewise each network."""
 
     def board(self, process: int) -> Board:
         """Return the board as one process writes on it."""
@@ -35,3 +34,7 @@ class Shared:
     def last_beat(self, process: int) -> float:
         """Return when a process last gave a sign of life; 0.0 if it never did."""
         return self._beats[process]
+
+
+def _memory(size: int) -> memoryview:
+    return memoryview(mmap.mmap(-1, size))
