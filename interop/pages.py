@@ -8,7 +8,7 @@ from pathlib import Path
 PAGES = Path(__file__).resolve().parents[1] / "docs" / "how-to"
 PROGRAMS = ("haproxy", "nginx", "prometheus", "envoy", "apache2", "rabbitmq", "dovecot")
 BLOCK = re.compile(r'^```\w+ title="([^"]+)"\n(.*?)^```', re.MULTILINE | re.DOTALL)
-PORT = re.compile(r"(?<=127\.0\.0\.1:)\d+|(?<=\.listen\()\d+|(?<=port_value: )\d+")
+PORT = re.compile(r'(?<=127\.0\.0\.1:)\d+|(?<=\.listen\()\d+|(?<=port_value: )\d+|(?<="127\.0\.0\.1", )\d+')
 
 
 class Page:

@@ -37,14 +37,16 @@ class Running:
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         return clean | {"PATH": path, "HOME": str(self.folder), "NO_PROXY": "127.0.0.1"} | dict(settings)
 
-    def start(self, name: str, *argv: str | Path, port: int, **settings: str) -> None:
+    def start(
+        self, name: str, *argv: str | Path, port: int, patience: float = GUARD, **settings: str
+    ) -> None:
         """Start a process and return when it listens on `port`; what it says is in `<name>.log`."""
         with (self.folder / f"{name}.log").open("wb") as log:
             process = self.processes[name] = subprocess.Popen(
                 argv, cwd=self.folder, env=self.environment(settings), start_new_session=True,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
             )  # fmt: skip
-        deadline = time.monotonic() + GUARD
+        deadline = time.monotonic() + patience
         while time.monotonic() < deadline:
             with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
                 return
