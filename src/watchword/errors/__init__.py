@@ -49,7 +49,9 @@ WatchwordError
 │   ├── KeyringConflict         keyring_conflict             somebody else changed it first
 │   ├── KeyNotReady             key_not_ready                not published long enough to sign
 │   ├── NoSuccessor             no_successor                 it signs, and no other key could
-│   └── KeyFileUnsafe           key_file_unsafe              readable by others, a link, a foreign owner
+│   ├── KeyFileUnsafe           key_file_unsafe              readable by others, a link, a foreign owner
+│   ├── SealBroken              seal_broken                  changed, cut, exchanged, or an old one put back
+│   └── SealingKeyUnusable      sealing_key_unusable         missing, no key, or another one
 ├── StoreError
 │   ├── StoreUnavailable        store_unavailable            disk full, locked, read-only: try again
 │   ├── DataFolderInUse         data_folder_in_use           another process holds the data folder
@@ -95,6 +97,8 @@ from watchword.errors.house import (
     KeyringError,
     NoActiveKey,
     NoSuccessor,
+    SealBroken,
+    SealingKeyUnusable,
     StoreCorrupt,
     StoreError,
     StoreUnavailable,
@@ -202,6 +206,8 @@ __all__ = [
     "ProofRequired",
     "RequestRefused",
     "RoleRequired",
+    "SealBroken",
+    "SealingKeyUnusable",
     "ServerError",
     "SignatureInvalid",
     "SigningKeyRevoked",

@@ -59,6 +59,18 @@ class KeyFileUnsafe(KeyringError):
     code = "key_file_unsafe"
 
 
+class SealBroken(KeyringError):
+    """A sealed record was changed, cut or exchanged, or an old one was put back; the message names it."""
+
+    code = "seal_broken"
+
+
+class SealingKeyUnusable(KeyringError):
+    """The sealing key is missing, is no key, or is not the one under which the records were sealed."""
+
+    code = "sealing_key_unusable"
+
+
 class StoreError(WatchwordError):
     """The store could not do what was asked."""
 

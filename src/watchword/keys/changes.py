@@ -34,8 +34,7 @@ def deeds(old: Keyring, new: Keyring) -> list[KeyDeed]:
 
     A key that appears in a later state than prepared was prepared and brought into that state at once.
     """
-    before = {entry.kid: entry.state for entry in old.entries}
-    after = {entry.kid: entry.state for entry in new.entries}
+    before, after = old.states, new.states
     done = [KeyDeed("key.prepared", kid) for kid in after if kid not in before]
     done += [
         KeyDeed(_DEED[state], kid)

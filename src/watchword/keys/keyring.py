@@ -33,6 +33,21 @@ class KeyEntry:
         return self.key.kid
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnusableKey:
+    """A key that its store still has a record of, and cannot open."""
+
+    kid: str
+    alg: str
+    state: KeyState
+    since: float
+    thumbprint: str
+    generation: int
+    """Version of the keyring under which the record was written."""
+    problem: str
+    """Why, for the operator."""
+
+
 @dataclass(frozen=True, slots=True)
 class Keyring:
     """All keys of an issuer; at most one is active."""
@@ -40,12 +55,20 @@ class Keyring:
     entries: tuple[KeyEntry, ...] = ()
     version: int = 0
     """Counts saves; a store refuses a keyring whose version is not the one it holds."""
+    unusable: tuple[UnusableKey, ...] = ()
+    """Neither sign nor verify; their records stay where they are until they are removed."""
 
     def __post_init__(self) -> None:
         if sum(entry.state is KeyState.ACTIVE for entry in self.entries) > 1:
             raise KeyringError("a keyring has at most one active key")
-        if len({entry.kid for entry in self.entries}) != len(self.entries):
+        if len({*self.states}) != len(self.entries) + len(self.unusable):
             raise KeyringError("a keyring has each kid once")
+
+    @property
+    def states(self) -> dict[str, KeyState]:
+        """Every `kid` with its state, also of those that cannot be used."""
+        lost = {key.kid: key.state for key in self.unusable}
+        return {entry.kid: entry.state for entry in self.entries} | lost
 
     @property
     def active(self) -> KeyEntry:
@@ -71,8 +94,16 @@ class Keyring:
         raise KeyUnknown("no key of the keyring has this kid", kid=kid)
 
     def prepare(self, key: PrivateKey, now: float) -> Self:
-        """Add a key that is published but does not sign yet."""
-        return replace(self, entries=(*self.entries, KeyEntry(key, KeyState.PREPARED, now)))
+        """Add a key that is published but does not sign yet; it replaces an unusable one of its `kid`.
+
+        Raises:
+            KeyringError: a key of this `kid` is there already.
+        """
+        return replace(
+            self,
+            entries=(*self.entries, KeyEntry(key, KeyState.PREPARED, now)),
+            unusable=tuple(lost for lost in self.unusable if lost.kid != key.kid),
+        )
 
     def activate(self, kid: str, now: float) -> Self:
         """Let a prepared key sign; the one that signed retires and goes on verifying.
@@ -93,12 +124,14 @@ class Keyring:
         )
 
     def remove(self, kid: str) -> Self:
-        """Forget a retired or revoked key: tokens that it signed are refused from now on.
+        """Forget a retired, revoked or unusable key: tokens that it signed are refused from now on.
 
         Raises:
             KeyUnknown: no such key.
             KeyringError: the key is still prepared or active.
         """
+        if any(lost.kid == kid for lost in self.unusable):
+            return replace(self, unusable=tuple(lost for lost in self.unusable if lost.kid != kid))
         if self.named(kid).state not in (KeyState.RETIRED, KeyState.REVOKED):
             raise KeyringError(
                 f"expected a retired or revoked key, found one that is {self.named(kid).state}"
@@ -130,7 +163,14 @@ class Keyring:
             KeyEntry(entry.key, states[entry.kid], now) if entry.kid in states else entry
             for entry in self.entries
         )
-        return replace(self, entries=tuple(entries))
+        # nobody but the one that takes over may say that it signs
+        unusable = (
+            replace(lost, state=KeyState.RETIRED, since=now)
+            if lost.state is KeyState.ACTIVE and KeyState.ACTIVE in states.values()
+            else lost
+            for lost in self.unusable
+        )
+        return replace(self, entries=tuple(entries), unusable=tuple(unusable))
 
     def jwk_set(self) -> JWKSet:
         """Return the keys as verifiers may have them: every one that is not revoked, the active one first."""

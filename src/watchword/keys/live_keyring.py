@@ -123,10 +123,14 @@ class LiveKeyring:
             self.problem = problem
             return
         self.problem = None
-        with self._lock:
+        if not self._lock.acquire(blocking=False):
+            return  # a change in this process waits for its disk, and nobody may wait for that here
+        try:
             # a slow reader must not take back what a change in this process has put there meanwhile
             if keyring.version > self._held.version:
                 self._held = keyring
+        finally:
+            self._lock.release()
 
     def _make_first_key(self, algorithm: str) -> None:
         key = PrivateKey.generate(algorithm)

@@ -7,13 +7,15 @@ class TestFileKeyStore(KeyStoreBehaviour):
 ```
 """
 
+import base64
+import pickle
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from watchword.errors import KeyringConflict
+from watchword.errors import KeyringConflict, KeyringError
 from watchword.keys.keyring import Keyring
 from watchword.keys.store import KeyStore
 from watchword.tokens.private_key import PrivateKey
@@ -27,6 +29,9 @@ class KeyStoreBehaviour:
 
     survives = True
     """Whether a store opened again at the same place still has its keyring."""
+
+    sealed = False
+    """Whether nothing that the store writes shows a key to somebody without the sealing key."""
 
     def open(self, place: Path) -> KeyStore:
         """Return a store at this place, an empty folder of the test's own; called several times."""
@@ -110,6 +115,42 @@ class KeyStoreBehaviour:
         found = (self.open(tmp_path) if self.survives else store).load().named(key.kid).key
         key.public.check(key.alg)(found.sign(b"again"), b"again")
 
+    def test_a_save_without_a_change_keeps_every_key_and_counts(self, tmp_path: Path) -> None:
+        store = self.open(tmp_path)
+        keyring = store.save(_three_keys(), by="operator|7")
+        again = store.save(keyring, by="operator|7")
+        found = (self.open(tmp_path) if self.survives else store).load()
+        _expect(_told(found)[1:] == _told(keyring)[1:], "the same keys")
+        _expect(again.version == found.version == keyring.version + 1, "the next version")
+
+    def test_what_was_loaded_before_is_the_same_object(self, tmp_path: Path) -> None:
+        store = self.open(tmp_path)
+        store.save(_three_keys())
+        _expect(store.load() is store.load(), "a keyring that is not read again")
+
+    def test_no_key_is_there_twice(self, tmp_path: Path) -> None:
+        store = self.open(tmp_path)
+        keyring = store.save(_three_keys())
+        with pytest.raises(KeyringError):
+            store.save(keyring.prepare(keyring.active.key, 9))
+        _expect(_told(store.load()) == _told(keyring), "the keyring that was there")
+
+    @pytest.mark.threat(163)
+    @pytest.mark.parametrize("alg", ALGORITHMS)
+    def test_a_sealed_place_shows_no_key_to_whoever_copies_it(self, tmp_path: Path, alg: str) -> None:
+        if not self.sealed:
+            return
+        store = self.open(tmp_path)
+        keys = [PrivateKey.generate(alg) for _ in range(2)]
+        keyring = store.save(Keyring().prepare(keys[0], 1).activate(keys[0].kid, 2).prepare(keys[1], 3))
+        store.save(keyring.activate(keys[1].kid, 4))
+        copied = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+        _expect(bool(copied), "something that was written")
+        for key in keys:
+            for path, content in copied.items():
+                found = [form for form in clear_forms(key) if form in content]
+                _expect(not found, f"no key in clear in {path.name}, found {found and found[0][:8]!r}…")
+
     @pytest.mark.threat(155)
     def test_the_store_shows_no_key(self, tmp_path: Path) -> None:
         store = self.open(tmp_path)
@@ -117,6 +158,34 @@ class KeyStoreBehaviour:
         store.save(Keyring().prepare(key, 1))
         secret = b"".join(key.insecure_private_pem().splitlines()[1:-1]).decode()
         _expect(secret not in repr(store) + str(store), "a repr without the key")
+        if self.survives:
+            with pytest.raises(TypeError):
+                pickle.dumps(store)
+
+
+def clear_forms(key: PrivateKey) -> list[bytes]:
+    """Return runs of bytes of which at least one stands wherever the key stands in clear."""
+    der = key.insecure_private_der()
+    middle = der[len(der) // 2 :][:24]
+    # the secret number is between the fixed head and, where there is one, the public key
+    start = 36 if key.alg.startswith("ES") else 16
+    secret = der[start : start + 24]
+    pem = b"".join(key.insecure_private_pem().splitlines()[1:-1])
+    return [
+        b"PRIVATE KEY",
+        secret,
+        middle if not key.alg.startswith("E") else secret,
+        secret.hex().encode(),
+        pem[48:80],
+        base64.b64encode(secret),
+        base64.urlsafe_b64encode(secret),
+    ]
+
+
+def _three_keys() -> Keyring:
+    first, second, third = PrivateKey.generate(), PrivateKey.generate("EdDSA"), PrivateKey.generate()
+    keyring = Keyring().prepare(first, 1).activate(first.kid, 2).prepare(second, 3).activate(second.kid, 4)
+    return keyring.prepare(third, 5)
 
 
 def _attempt(save: Callable[[Keyring], Keyring], keyring: Keyring) -> Keyring | None:

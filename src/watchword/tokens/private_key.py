@@ -70,6 +70,25 @@ class PrivateKey:
             ) from None
         return cls(material, alg=alg or _usual_algorithm(material), kid=kid)  # type: ignore[arg-type]
 
+    @classmethod
+    def from_der(cls, der: bytes, *, alg: str, kid: str | None = None) -> Self:
+        """Read an unencrypted private key in PKCS#8 DER.
+
+        Raises:
+            KeyRejected: no such key, or one that must not be used.
+        """
+        try:
+            material = serialization.load_der_private_key(der, password=None)
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            raise KeyRejected("expected a private key in PKCS#8 DER") from None
+        return cls(material, alg=alg, kid=kid)  # type: ignore[arg-type]  # checked inside
+
+    def insecure_private_der(self) -> bytes:
+        """Return the key in clear as PKCS#8 DER: for whoever seals it at once."""
+        return self._material.private_bytes(
+            serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+
     def insecure_private_pem(self) -> bytes:
         """Return the key in clear as PKCS#8 PEM: for the one file that only its owner can read."""
         return self._material.private_bytes(
