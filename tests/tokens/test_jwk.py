@@ -192,6 +192,12 @@ def test_a_published_private_key_is_refused_and_reported(forge: Any, alg: str, m
         assert "AQAB" not in reason
 
 
+def test_a_published_private_key_is_another_alarm_than_a_key_that_cannot_be_used(forge: Any) -> None:
+    published = jwk_of(forge, "ES256", d=b64(1, 32))
+    reports = JWKSet.from_dict({"keys": [published, jwk_of(forge, "ES384", use="enc"), "no key"]}).unusable
+    assert [report.alarm for report in reports] == ["private_key", "unusable_key", "unusable_key"]
+
+
 @pytest.mark.threat(40)
 def test_what_we_publish_has_public_numbers_only(forge: Any) -> None:
     public = {"kty", "crv", "x", "y", "n", "e", "kid", "use", "alg"}
