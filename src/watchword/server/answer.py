@@ -1,6 +1,7 @@
 """What goes back to a client, as a value, and the headers that every answer carries."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -9,6 +10,9 @@ Headers = tuple[tuple[bytes, bytes], ...]
 
 NO_STORE: Headers = ((b"cache-control", b"no-store"), (b"pragma", b"no-cache"))
 """For answers that hold a token or depend on who asks (RFC 6749 §5.1)."""
+
+CLOSE = (b"connection", b"close")
+"""In an answer's headers: it is the last one on its connection."""
 
 JSON = b"application/json"
 
@@ -39,6 +43,31 @@ class Answer(NamedTuple):
         if self.status != 304:
             fields.append((b"content-length", b"%d" % len(self.body)))
         return fields
+
+    def head(self, request_id: bytes) -> bytes:
+        """Return the same fields as lines of an HTTP/1.1 header, without the empty line that ends it.
+
+        Args:
+            request_id: visible ASCII.
+
+        Raises:
+            ValueError: a field that would be two lines.
+        """
+        known = _lines(self.headers, self.content_type)
+        if self.status == 304:
+            return b"x-request-id: %s\r\n%s" % (request_id, known)
+        return b"x-request-id: %s\r\n%scontent-length: %d\r\n" % (request_id, known, len(self.body))
+
+
+@lru_cache(maxsize=1_024)  # there are few: what a client is told varies in the body
+def _lines(headers: Headers, content_type: bytes | None) -> bytes:
+    fields = [*_EVERYWHERE, *headers]
+    if content_type is not None:
+        fields.append((b"content-type", content_type))
+    lines = [name + b": " + value for name, value in fields]
+    if any(b"\r" in line or b"\n" in line for line in lines):
+        raise ValueError("expected header fields of one line each")
+    return b"".join(line + b"\r\n" for line in lines)
 
 
 def json_answer(value: Any) -> Answer:

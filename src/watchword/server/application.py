@@ -1,17 +1,17 @@
 """The ASGI application: finds the route, answers, and writes one line of log per request."""
 
 import logging
-import secrets
 from collections.abc import Mapping
 
 from watchword.authority.admin.operation import AdminContext
 from watchword.authority.door import code_of
 from watchword.clock import SYSTEM_CLOCK, Clock
 from watchword.errors import ClientWentAway, RequestRefused, WatchwordError
+from watchword.keys.issuer import new_token_id
 from watchword.server.address_limit import AddressLimit
-from watchword.server.answer import Answer
+from watchword.server.answer import CLOSE, Answer
 from watchword.server.errors import oauth_refusal, operator_refusal, problem
-from watchword.server.logs import FIELDS
+from watchword.server.logs import FIELDS, write
 from watchword.server.metrics import Metrics
 from watchword.server.request import Receive, Request, Scope, Send
 from watchword.server.routes import Route
@@ -21,14 +21,12 @@ logger = logging.getLogger("watchword.server")
 
 ANSWERED = "watchword.answered"
 """In a scope's `state`: the protocol has answered and logged this request already."""
-
-_CLOSE = (b"connection", b"close")
 _REFUSALS = {"oauth": oauth_refusal, "operator": operator_refusal, "problem": problem}
 
 
 def new_request_id() -> str:
-    """Return a fresh request id: 128 random bits. One that a client brings is never taken over."""
-    return secrets.token_urlsafe(16)
+    """Return a fresh request id: 132 random bits. One that a client brings is never taken over."""
+    return new_token_id()
 
 
 class Application:
@@ -64,37 +62,50 @@ class Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request (ASGI 3)."""
+        answer, request_id = await self.respond(scope, receive)
+        if answer is not None:
+            headers = answer.header_fields(request_id.encode())
+            if self.stop_sign.raised and CLOSE not in headers:
+                headers.append(CLOSE)
+            await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+            await send({"type": "http.response.body", "body": answer.body})
+
+    async def respond(self, scope: Scope, receive: Receive) -> tuple[Answer | None, str]:
+        """Return what a request is answered, counted and logged, and its id.
+
+        Args:
+            scope: of ASGI; looked at are `method`, `raw_path`, `query_string`, `headers`, `client`, `state`.
+            receive: for the body.
+
+        Returns:
+            `None` for the answer if nobody waits for it any more.
+        """
         started = self._clock.monotonic()
         request = Request(scope, receive, new_request_id())
-        peer = scope["client"][0] if scope.get("client") else None
-        route = self._routes.get(scope["raw_path"])
+        client, path = scope.get("client"), scope["raw_path"]
+        peer = client[0] if client else None
+        route = self._routes.get(path)
         answer = await self._answer(route, scope["method"], peer, request)
-        if answer is None and ANSWERED in scope.get("state", ()):
-            return
+        if answer is None:
+            if ANSWERED in scope.get("state", ()):
+                return None, request.id
+            status, error = None, None
+        else:
+            status, error = answer.status, answer.error
         seconds = self._clock.monotonic() - started
-        self.count(
-            "other" if route is None else route.name,
-            None if answer is None else answer.status,
-            None if answer is None else answer.error,
-            seconds,
-        )
+        self.count("other" if route is None else route.name, status, error, seconds)
         # before the answer leaves: whoever was told a request id can be sure that it stands in the log
         log_request(
             request.id,
             peer,
-            None if answer is None else answer.status,
-            None if answer is None else answer.error,
+            status,
+            error,
             method=scope["method"],
             # without the query: what it holds is not ours to keep
-            path=scope["raw_path"].decode("ascii", "backslashreplace"),
+            path=path.decode("ascii", "backslashreplace"),
             ms=round(seconds * 1000, 2),
         )
-        if answer is not None:
-            headers = answer.header_fields(request.id.encode())
-            if self.stop_sign.raised:
-                headers.append(_CLOSE)
-            await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-            await send({"type": "http.response.body", "body": answer.body})
+        return answer, request.id
 
     def count(self, endpoint: str, status: int | None, error: Exception | None, seconds: float) -> None:
         """Count a request that was answered here, or by the protocol in front."""
@@ -132,4 +143,4 @@ def log_request(
     told: dict[str, object] = {"request_id": request_id, "status": status, "client": client, **fields}
     if isinstance(error, WatchwordError):
         told["code"], told["reason"] = code_of(error), str(error)
-    logger.info("request", extra={FIELDS: told})
+    write(logger, "request", told)

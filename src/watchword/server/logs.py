@@ -4,9 +4,13 @@ import json
 import logging
 import traceback
 from collections.abc import Mapping
+from contextlib import nullcontext
 from types import TracebackType
 from typing import TextIO
 
+import msgspec
+
+from watchword.clock import SYSTEM_CLOCK
 from watchword.errors import WatchwordError
 
 FIELDS = "watchword_fields"
@@ -17,6 +21,21 @@ MAX_VALUE = 300
 _MAX_FRAMES = 20
 
 ExceptionInfo = tuple[type[BaseException] | None, BaseException | None, TracebackType | None]
+
+
+def write(logger: logging.Logger, event: str, fields: Mapping[str, object]) -> None:
+    """Log an event with its members at INFO, without looking for the line of code that does.
+
+    Where our own handler is the only one, as in `watchword serve`, it gets the line without a record.
+    """
+    if not logger.isEnabledFor(logging.INFO):
+        return
+    handlers = logging.root.handlers
+    if len(handlers) == 1 and type(handlers[0]) is _Handler and not logger.handlers:
+        handlers[0].write(line_of(SYSTEM_CLOCK.now(), "info", logger.name, event, fields))
+        return
+    extra = {FIELDS: fields}
+    logger.handle(logger.makeRecord(logger.name, logging.INFO, __file__, 0, event, (), None, None, extra))
 
 
 def escaped(text: str, limit: int = MAX_VALUE) -> str:
@@ -39,22 +58,52 @@ class JSONFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, without its end."""
-        line: dict[str, object] = {
-            "time": round(record.created, 3),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "event": escaped(record.getMessage()),
-        }
         fields = getattr(record, FIELDS, None)
-        if isinstance(fields, Mapping):
-            line.update((name, _plain(value)) for name, value in fields.items() if value is not None)
+        told = dict(fields) if isinstance(fields, Mapping) else {}
         if record.exc_info:
-            line.update(_told(record.exc_info))
-        return json.dumps(line, ensure_ascii=True, separators=(",", ":"))
+            told |= _told(record.exc_info)
+        return line_of(record.created, record.levelname.lower(), record.name, record.getMessage(), told)
 
 
-def _plain(value: object) -> object:
-    return value if isinstance(value, int | float | bool) else escaped(str(value))
+def line_of(time: float, level: str, logger: str, event: str, fields: Mapping[str, object]) -> str:
+    """Return one line, without its end.
+
+    Args:
+        time: seconds since the epoch.
+        level: in lower case.
+        logger: its name.
+        event: what happened.
+        fields: further members; those without a value are left out.
+    """
+    line: dict[str, object] = {
+        "time": round(time, 3), "level": level, "logger": logger, "event": escaped(event),
+    }  # fmt: skip
+    for name, value in fields.items():
+        if value is not None:
+            line[name] = value if isinstance(value, _NUMBERS) else _text(value)
+    text = _encode(line)
+    # nearly every line is ASCII as it is; `json` is slower, and writes escapes for the others
+    return text.decode("ascii") if text.isascii() else json.dumps(line, separators=(",", ":"))
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """Writes to one stream; a line that was made already, too."""
+
+    def write(self, line: str) -> None:
+        with self.lock or nullcontext():
+            try:
+                self.stream.write(line + self.terminator)
+                self.stream.flush()
+            except OSError:
+                return  # nobody reads it: no reason not to answer
+
+
+_NUMBERS = (int, float)
+_encode = msgspec.json.Encoder().encode
+
+
+def _text(value: object) -> object:
+    return [escaped(str(part)) for part in value] if isinstance(value, list) else escaped(str(value))
 
 
 def _told(info: ExceptionInfo) -> dict[str, object]:
@@ -70,7 +119,7 @@ def _told(info: ExceptionInfo) -> dict[str, object]:
 
 def configure(stream: TextIO, *, level: int = logging.INFO) -> None:
     """Send every log record of this process, uvicorn's too, to `stream` as JSON."""
-    handler = logging.StreamHandler(stream)
+    handler = _Handler(stream)
     handler.setFormatter(JSONFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
@@ -83,4 +132,6 @@ def configure(stream: TextIO, *, level: int = logging.INFO) -> None:
         # its start and stop lines would repeat ours; an access line would hold the query
         logger.setLevel(logging.CRITICAL + 1 if name == "uvicorn.access" else logging.WARNING)
     logging.captureWarnings(True)
+    # no line says them, and finding them out costs more than writing the line
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging.raiseExceptions = False

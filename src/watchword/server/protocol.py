@@ -1,13 +1,15 @@
 """uvicorn's HTTP/1.1 protocol with the bounds that it lacks: header size, header time, body time."""
 
-from asyncio import BaseTransport, TimerHandle
+from asyncio import BaseTransport, Event, TimerHandle
 from typing import Any, cast
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from watchword.errors import RequestRefused
+from watchword.server.answer import CLOSE
 from watchword.server.application import ANSWERED, Application, log_request, new_request_id
+from watchword.server.cycle import Cycle
 from watchword.server.errors import problem
 from watchword.server.limits import (
     BODY_SECONDS,
@@ -18,7 +20,6 @@ from watchword.server.limits import (
 )
 
 _IDLE, _HEADER, _BODY, _REFUSED = range(4)
-_CLOSE = (b"connection", b"close")
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -77,43 +78,78 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Begin with a request line."""
-        super().on_message_begin()
+        self.url = b""
+        self.expect_100_continue = False
+        self.headers = []
+        # what `Application` looks at, of all that ASGI has
+        scope = {
+            "type": "http",
+            "client": self.client,
+            "headers": self.headers,
+            "state": self.app_state.copy(),
+        }
+        self.scope = cast(Any, scope)
         self._phase = _HEADER
         self._begun += 1
         self._header_bytes = self._unparsed = 0
 
     def on_url(self, url: bytes) -> None:
         """Take a part of the request target."""
-        self._count(len(url))
-        super().on_url(url)
+        self._header_bytes += len(url)
+        if self._header_bytes > MAX_HEADER_BYTES:
+            raise _header_too_long()
+        self.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take one header field; fields after the body are not header fields (RFC 9110 §6.5.1)."""
         if self._phase != _HEADER:
             return
-        self._count(len(name) + len(value) + 4)
-        if len(self.headers) >= MAX_HEADER_FIELDS:
+        self._header_bytes += len(name) + len(value) + 4
+        if self._header_bytes > MAX_HEADER_BYTES or len(self.headers) >= MAX_HEADER_FIELDS:
             raise _header_too_long()
-        super().on_header(name, value)
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Start to answer."""
-        if self.parser.get_http_version() not in ("1.0", "1.1"):
+        version = self.parser.get_http_version()
+        if version not in ("1.0", "1.1"):
             raise RequestRefused(400, "expected HTTP/1.0 or HTTP/1.1")
         if b"#" in self.url:
             raise RequestRefused(400, "expected a request target without fragment")
-        super().on_headers_complete()
+        target = httptools.parse_url(self.url)
+        if not (target.path or b"\xff").isascii():
+            raise RequestRefused(400, "expected a request target with a path")
+        scope = cast(dict[str, Any], self.scope)
+        scope["method"] = self.parser.get_method().decode("ascii")
+        scope["raw_path"], scope["query_string"] = target.path, target.query or b""
+        before = self.cycle
+        self.cycle = Cycle(
+            scope=self.scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=version != "1.0" and self.parser.should_keep_alive(),
+            on_response=self.on_response_complete,
+        )
+        if before is None or before.response_complete:
+            self._start_asgi_task(self.cycle, self.app)
+        else:  # it came before the one in front of it was answered: in turn
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
         self._phase = _BODY
 
     def on_message_complete(self) -> None:
         """Take note that the request is whole."""
         super().on_message_complete()
         self._phase = _IDLE
-
-    def _count(self, size: int) -> None:
-        self._header_bytes += size
-        if self._header_bytes > MAX_HEADER_BYTES:
-            raise _header_too_long()
 
     def _time(self, phase: int) -> None:
         """Give the phase its time, unless that is running already."""
@@ -150,7 +186,7 @@ class BoundedProtocol(HttpToolsProtocol):
         log_request(request_id, self.client[0] if self.client else None, answer.status, error)
         if isinstance(self.app, Application):
             self.app.count("other", answer.status, error, 0.0)
-        fields = [*self.server_state.default_headers, *answer.header_fields(request_id.encode()), _CLOSE]
+        fields = [*self.server_state.default_headers, *answer.header_fields(request_id.encode()), CLOSE]
         lines = [b"%s: %s\r\n" % field for field in fields]
         self.transport.write(b"".join([STATUS_LINE[answer.status], *lines, b"\r\n", answer.body]))
         if phase == _BODY:
