@@ -29,8 +29,7 @@ ANSWERED = {
     196,
     198,  # I audit and logs
     199,
-    *range(201, 206),
-    207,
+    *range(201, 208),
     208,  # J doors and command line
     *range(209, 216),
     218,  # K the package

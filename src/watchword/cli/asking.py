@@ -9,6 +9,8 @@ from watchword.errors import ConfigurationError
 if TYPE_CHECKING:
     import msgspec
 
+    from watchword.app.config import ServerSettings
+
 
 def ask(name: str, request: "msgspec.Struct") -> dict[str, Any]:
     """Have an operation carried out by the running server, or without one; return what it tells.
@@ -17,8 +19,20 @@ def ask(name: str, request: "msgspec.Struct") -> dict[str, Any]:
         ConfigurationError: the settings are wrong, or an extra is not installed.
         WatchwordError: why it was not done.
     """
+    found = settings()
+    from watchword.app.administer import administer  # noqa: PLC0415
+
+    return administer(found, name, request)
+
+
+def settings() -> "ServerSettings":
+    """Return the settings of the server.
+
+    Raises:
+        ConfigurationError: they are wrong, or an extra is not installed.
+    """
     try:
-        from watchword.app.administer import administer  # noqa: PLC0415  # loads what the SDK does not bring
+        from watchword.app import administer  # noqa: F401, PLC0415  # loads what the SDK does not bring
         from watchword.app.config import ServerSettings  # noqa: PLC0415
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("watchword"):
@@ -26,4 +40,4 @@ def ask(name: str, request: "msgspec.Struct") -> dict[str, Any]:
         raise ConfigurationError(
             f"administration needs {error.name}, which an extra brings: pip install 'watchword[server]'"
         ) from None
-    return administer(ServerSettings.load(os.environ, folder=Path.cwd()), name, request)
+    return ServerSettings.load(os.environ, folder=Path.cwd())

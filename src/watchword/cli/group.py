@@ -12,6 +12,7 @@ _ROOM = "watchword.cli"
 
 COMMANDS: Mapping[str, str] = MappingProxyType(
     {
+        "audit": "look at the audit, verify it, take it out",
         "clients": "keys and secrets by which services prove who they are",
         "demo": "three processes on this machine that show everything once",
         "doctor": "look whether this machine and these settings can run a token service",

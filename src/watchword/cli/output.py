@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
-import msgspec
 
+from watchword.audit.lines import ascii_json
 from watchword.server.logs import escaped
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -27,15 +27,4 @@ def say(text: str = "") -> None:
 
 def say_json(value: Any) -> None:
     """Print one JSON object on one line, in ASCII."""
-    click.echo(_ascii(msgspec.json.encode(value).decode()))
-
-
-def _ascii(text: str) -> str:
-    return text if text.isascii() else "".join(c if c.isascii() else _escape(ord(c)) for c in text)
-
-
-def _escape(point: int) -> str:
-    if point < 0x10000:
-        return f"\\u{point:04x}"
-    point -= 0x10000
-    return f"\\u{0xD800 + (point >> 10):04x}\\u{0xDC00 + (point & 0x3FF):04x}"
+    click.echo(ascii_json(value))

@@ -1,9 +1,10 @@
 """The audit in a database file, beside a running server or in a copy: read, and never written."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from watchword.audit.chain import COVERED
@@ -14,6 +15,9 @@ from watchword.storage.statements import translated
 
 _BUSY_SECONDS = 5.0
 _READ = f"SELECT {', '.join(COVERED)}, previous_hash, hash FROM audit_event"  # noqa: S608  # names of ours
+
+
+_ALL: Mapping[str, Sequence[str]] = MappingProxyType({})
 
 
 class StoredCheckpoint(NamedTuple):
@@ -47,25 +51,29 @@ class AuditFile:
         finally:
             self._connection.execute("RELEASE look")
 
-    def events(self, *, after: int = 0, where: tuple[tuple[str, str], ...] = ()) -> Iterator[SealedEvent]:
+    def events(self, *, after: int = 0, where: Mapping[str, Sequence[str]] = _ALL) -> Iterator[SealedEvent]:
         """Yield events above a number, in order, one at a time.
 
         Args:
             after: the number.
-            where: only those in which each of these columns has this value; the columns are of `COVERED`.
+            where: only those in which each of these columns of `COVERED` has one of its values.
         """
-        conditions = "".join(f" AND {name} = ?" for name, _ in where if name in COVERED)
-        found = self._connection.execute(
-            f"{_READ} WHERE sequence > ?{conditions} ORDER BY sequence",
-            (after, *(value for _, value in where)),
-        )
-        for row in found:
+        condition, values = _condition(where)
+        for row in self._connection.execute(
+            f"{_READ} WHERE sequence > ?{condition} ORDER BY sequence", (after, *values)
+        ):
             yield SealedEvent(row[:-2], row[-2], row[-1])
 
-    def number_before_last(self, count: int) -> int:
-        """Return the number after which the last `count` events come."""
+    def number_before_last(self, count: int, *, where: Mapping[str, Sequence[str]] = _ALL) -> int:
+        """Return the number after which the last `count` such events come."""
+        condition, values = _condition(where)
+        if count == 0:
+            last = self._connection.execute("SELECT coalesce(max(sequence), 0) FROM audit_event").fetchone()
+            return int(last[0])
         found = self._connection.execute(
-            "SELECT sequence FROM audit_event ORDER BY sequence DESC LIMIT 1 OFFSET ?", (count,)
+            f"SELECT sequence FROM audit_event WHERE TRUE{condition}"  # noqa: S608  # names of ours
+            " ORDER BY sequence DESC LIMIT 1 OFFSET ?",
+            (*values, count),
         ).fetchone()
         return 0 if found is None else int(found[0])
 
@@ -126,6 +134,12 @@ def open_audit(path: Path) -> Iterator[AuditFile]:
             connection.close()
     except sqlite3.Error as error:
         raise translated(error) from error
+
+
+def _condition(where: Mapping[str, Sequence[str]]) -> tuple[str, list[str]]:
+    named = [(name, values) for name, values in where.items() if name in COVERED]
+    text = "".join(f" AND {name} IN ({', '.join('?' * len(values))})" for name, values in named)
+    return text, [value for _, values in named for value in values]
 
 
 def _text_or_bytes(raw: bytes) -> str | bytes:
