@@ -8,10 +8,10 @@ import msgspec
 
 from watchword.app.config import ServerSettings
 from watchword.app.parts import opened_parts
-from watchword.app.trust_at_start import stored_trust
 from watchword.authority.admin.operation import OPERATOR_SPACE
 from watchword.authority.admin.perform import perform
 from watchword.authority.admin.table import OPERATIONS
+from watchword.authority.applied_trust import stored_trust
 from watchword.authority.trust_in_force import TrustInForce
 from watchword.clock import SYSTEM_CLOCK, Clock
 from watchword.errors import ConfigurationError
@@ -41,5 +41,5 @@ async def _perform(settings: ServerSettings, name: str, body: bytes, clock: Cloc
         trust = TrustInForce(await stored_trust(parts.trust_store))
         context = parts.administration(trust, settings.rotation)
         told = await perform(context, name, body, f"{OPERATOR_SPACE}{os.geteuid()}")
-        plain: dict[str, Any] = msgspec.to_builtins(told)
+        plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(told))
         return plain

@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-from watchword.audit.event import AuditEvent
+from watchword.authority.applied_trust import apply_trust, document_of, stored_trust
 from watchword.authority.trust_in_force import TrustInForce
 from watchword.clock import Clock
-from watchword.errors import StoreCorrupt, TrustError
-from watchword.grants.stores import AppliedTrust, TrustStore
+from watchword.grants.stores import TrustStore
 from watchword.trust import document as trust_document
 from watchword.trust.model import TrustDocument
 
@@ -29,20 +28,9 @@ async def trust_at_start(path: Path | None, store: TrustStore, *, issuer: str, c
     if document is not None:
         digest = trust_document.digest(document)
         if applied is None or applied.source_digest != digest:
-            event = AuditEvent(type="trust.applied", time=clock.now(), actor=issuer, reason=digest)
-            text = trust_document.to_json(document)
-            await store.apply(text, digest=digest, source_digest=digest, event=event)
+            await apply_trust(store, document, by=issuer, now=clock.now(), from_file=True)
             return document
-    return _document(applied)
-
-
-async def stored_trust(store: TrustStore) -> TrustDocument:
-    """Return the document in force, whatever stands in a file.
-
-    Raises:
-        StoreError: the store cannot be read.
-    """
-    return _document(await store.applied())
+    return document_of(applied)
 
 
 class StoredTrust:
@@ -70,12 +58,3 @@ class StoredTrust:
         if version != self._version:
             self._in_force.replace(await stored_trust(self._store))
             self._version = version
-
-
-def _document(applied: AppliedTrust | None) -> TrustDocument:
-    if applied is None:
-        return trust_document.EMPTY
-    try:
-        return trust_document.from_json(applied.document)
-    except TrustError as error:
-        raise StoreCorrupt(f"the stored trust document cannot be read: {error}") from error

@@ -12,6 +12,14 @@ if TYPE_CHECKING:
     from watchword.app.config import ServerSettings
 
 
+def is_setting(name: str, path: Path) -> bool:
+    """Tell whether this is the file that a setting of the server names."""
+    from watchword.app.setting_source import SettingSource  # noqa: PLC0415
+
+    named = SettingSource(os.environ, Path.cwd()).path(name)
+    return named is not None and named.resolve() == path.resolve()
+
+
 def ask(name: str, request: "msgspec.Struct") -> dict[str, Any]:
     """Have an operation carried out by the running server, or without one; return what it tells.
 

@@ -1,4 +1,4 @@
-"""`watchword trust`: check a trust document, and explain what it decides; no server is asked."""
+"""`watchword trust`: check a trust document, explain what it decides, and put it in force."""
 
 from pathlib import Path
 from typing import Any, NoReturn
@@ -6,24 +6,31 @@ from typing import Any, NoReturn
 import click
 import msgspec
 
+from watchword.authority.admin.operation import Nothing
+from watchword.authority.admin.trust import ApplyTrust, PlanTrust
+from watchword.cli.asking import ask, is_setting
+from watchword.cli.explanation import members, tell
 from watchword.cli.failures import FAILED
 from watchword.cli.output import json_option, say, say_json
+from watchword.cli.planned import tell_plan
+from watchword.cli.times import moment
 from watchword.tokens.claims import ScopeText, parse_scope
-from watchword.trust.document import digest, read, warnings
-from watchword.trust.explain import Explanation, listed
+from watchword.trust.document import digest, from_json, read, to_json, warnings
 from watchword.trust.explain import explain as explain_ask
 from watchword.trust.model import Service, SubjectKind, TrustDocument, service_subject
 from watchword.trust.rules import Ask
 from watchword.trust.tables import did_you_mean
-from watchword.trust.values import in_words
+from watchword.trust.toml_form import to_toml
 from watchword.trust.warnings import held_at_most
+
+WOULD_CHANGE = 3
 
 _document = click.argument("file", type=click.Path(path_type=Path))
 
 
 @click.group()
 def trust() -> None:
-    """Check a trust document, and explain who may call whom and why."""
+    """Check a trust document, explain who may call whom and why, and put it in force."""
 
 
 @trust.command()
@@ -50,7 +57,59 @@ def check(*, file: Path, as_json: bool) -> int:
 
 
 @trust.command()
+@json_option
+def show(*, as_json: bool) -> None:
+    """Print the document in force, as a file that could be applied."""
+    told = ask("trust.show", Nothing())
+    if as_json:
+        say_json(told)
+        return
+    applied = "never applied" if told["applied_at"] is None else f"applied {moment(told['applied_at'])}"
+    say(f"# in force: digest {told['digest']}, {applied}")
+    click.echo(to_toml(_in_force(told)), nl=False)
+
+
+@trust.command()
 @_document
+@json_option
+def plan(*, file: Path, as_json: bool) -> int:
+    """Show what would change if FILE were put in force; nothing is applied.
+
+    Exit code 0: nothing would change; 3: something would; 2: FILE has mistakes.
+    """
+    told = ask("trust.plan", PlanTrust(document=msgspec.Raw(to_json(read(file)))))
+    if as_json:
+        say_json(told)
+    else:
+        tell_plan(told)
+        if told["changes"]:
+            say(f"to apply exactly this: watchword trust apply {file} --expect {told['in_force']}")
+    return WOULD_CHANGE if told["changes"] else 0
+
+
+@trust.command()
+@_document
+@click.option(
+    "--expect",
+    metavar="DIGEST",
+    help="Only if this is in force until now, as plan printed it.",
+)
+@json_option
+def apply(*, file: Path, expect: str | None, as_json: bool) -> None:
+    """Put FILE in force: one transaction, one audit event; the next request is decided by it."""
+    request = ApplyTrust(
+        document=msgspec.Raw(to_json(read(file))), expect=expect, from_file=is_setting("TRUST", file)
+    )
+    told = ask("trust.apply", request)
+    if as_json:
+        say_json(told)
+        return
+    tell_plan(told)
+    say(f"in force now: digest {told['digest']}")
+
+
+@trust.command()
+@click.argument("file", type=click.Path(path_type=Path), required=False)
 @click.option("--caller", required=True, help="The client_id of the service that wants to call.")
 @click.option("--callee", required=True, help="The client_id, audience or url of the one to be called.")
 @click.option(
@@ -76,7 +135,7 @@ def check(*, file: Path, as_json: bool) -> int:
 @json_option
 def explain(
     *,
-    file: Path,
+    file: Path | None,
     caller: str,
     callee: str,
     kind: SubjectKind,
@@ -85,11 +144,11 @@ def explain(
     actors: tuple[str, ...],
     as_json: bool,
 ) -> int:
-    """Explain what FILE decides about one call: the deciding rule, and the smallest change that turns it.
+    """Explain what is decided about one call: the deciding rule, and the smallest change that turns it.
 
-    Exit code 0: allowed; 1: denied; 2: FILE has mistakes.
+    By FILE, or without one by the document in force. Exit code 0: allowed; 1: denied; 2: FILE has mistakes.
     """
-    document = read(file)
+    document = _in_force(ask("trust.show", Nothing())) if file is None else read(file)
     asking, asked = _caller(document, caller), _callee(document, callee)
     held = _scope(subject_scopes, "--subject-scope")
     assumed = held is None and kind == "person"
@@ -98,13 +157,17 @@ def explain(
     chain = tuple(name if "|" in name else service_subject(name) for text in actors for name in text.split())
     if held is None and chain:
         raise click.UsageError("--actors: a service in its own name has no chain; add --subject-scope")
-    ask = Ask(caller, asked, kind, held, _scope(scopes, "--scope"), chain)
-    explanation = explain_ask(document, ask)
+    question = Ask(caller, asked, kind, held, _scope(scopes, "--scope"), chain)
+    explanation = explain_ask(document, question)
     if as_json:
-        say_json(_members(explanation))
+        say_json(members(explanation))
     else:
-        _tell(ask, explanation, assumed=assumed)
+        tell(question, explanation, assumed=assumed)
     return 0 if explanation.allowed else FAILED
+
+
+def _in_force(told: dict[str, Any]) -> TrustDocument:
+    return from_json(msgspec.json.encode(told["document"]))
 
 
 def _counted(number: Any, plural: str) -> str:
@@ -134,72 +197,3 @@ def _scope(texts: tuple[str, ...], option: str) -> frozenset[str] | None:
         raise click.UsageError(
             f"{option}: expected scopes separated by single blanks (RFC 6749 §3.3)"
         ) from None
-
-
-def _tell(ask: Ask, explanation: Explanation, *, assumed: bool) -> None:
-    verdict = "allowed" if explanation.allowed else f"denied ({explanation.error})"
-    say(f"{verdict}: {ask.caller} calls {ask.callee.client_id} {_on_behalf(ask)}")
-    say(f"  {explanation.reason}")
-    if assumed:
-        held = listed(ask.subject_scope or frozenset())
-        say(f"  assumed: the subject token holds {held}; --subject-scope says otherwise")
-    if explanation.decision is not None:
-        say()
-        for name, value in _granted(ask, explanation):
-            say(f"  {name:<9} {value}")
-    if explanation.steps:
-        say()
-        say(f"What each rule of {ask.callee.client_id} for {ask.caller} says here:")
-        for name, step in explanation.steps:
-            say(f"  {name} {step}")
-    say()
-    say("To turn it:")
-    for line in explanation.change.splitlines():
-        say(f"  {line}")
-
-
-def _on_behalf(ask: Ask) -> str:
-    return "in its own name" if ask.subject_scope is None else f"on behalf of a {ask.kind}"
-
-
-def _granted(ask: Ask, explanation: Explanation) -> list[tuple[str, str]]:
-    decision = explanation.decision
-    if decision is None:
-        return []
-    lines = [("scope", listed(decision.scope)), ("lifetime", f"{in_words(decision.lifetime)} at most")]
-    if ask.subject_scope is None:
-        return lines
-    if decision.derived:
-        lines.insert(1, ("derived", f"{listed(decision.derived)}, not held by the subject token itself"))
-    acts = decision.act_as == "actor"
-    length = len(ask.actors) + acts
-    return [
-        *lines,
-        ("chain", f"{length} of at most {decision.max_chain}"),
-        ("actor", ask.caller if acts else f"not {ask.caller}: impersonation"),
-    ]
-
-
-def _members(explanation: Explanation) -> dict[str, Any]:
-    decision = explanation.decision
-    return {
-        "ok": explanation.allowed,
-        "error": explanation.error,
-        "reason": explanation.reason,
-        "rules": explanation.rules,
-        "steps": [{"rule": name, "says": step} for name, step in explanation.steps],
-        "change": explanation.change,
-        "edits": [
-            {"action": edit.action, "place": edit.place, "lines": edit.lines} for edit in explanation.edits
-        ],
-        "decision": None
-        if decision is None
-        else {
-            "scope": sorted(decision.scope),
-            "derived": sorted(decision.derived),
-            "lifetime": decision.lifetime,
-            "act_as": decision.act_as,
-            "max_chain": decision.max_chain,
-            "rules": decision.rules,
-        },
-    }

@@ -57,6 +57,10 @@ class AppliedTrust(NamedTuple):
     applied_at: float
 
 
+NO_DOCUMENT = ""
+"""Instead of a digest: nothing was ever applied."""
+
+
 class TrustStore(Protocol):
     """Remembers which trust document is in force."""
 
@@ -69,11 +73,25 @@ class TrustStore(Protocol):
         ...
 
     async def apply(
-        self, document: bytes, *, digest: str, source_digest: str | None, event: AuditEvent
+        self,
+        document: bytes,
+        *,
+        digest: str,
+        source_digest: str | None,
+        event: AuditEvent,
+        expected: str | None = None,
     ) -> None:
         """Put a document in force and write the event that says so, in one transaction.
 
+        Args:
+            document: in its stored form.
+            digest: of the document.
+            source_digest: of the file that it came from, or that the document before it came from.
+            event: that says so.
+            expected: the digest that must be in force until now, `NO_DOCUMENT` for none; `None`: whatever is.
+
         Raises:
+            ChangedMeanwhile: another document is in force; nothing was written.
             StoreUnavailable: nothing was written.
         """
         ...

@@ -10,6 +10,7 @@ from watchword.audit.event_types import demand_known, surplus
 from watchword.errors import AlreadyConsumed
 from watchword.grants.stores import AppliedTrust, Consumption, IssuedToken
 from watchword.storage.events import storable
+from watchword.storage.trust import demand_expected
 
 
 class MemoryLedger:
@@ -90,9 +91,17 @@ class MemoryTrustStore:
         return self._version
 
     async def apply(
-        self, document: bytes, *, digest: str, source_digest: str | None, event: AuditEvent
+        self,
+        document: bytes,
+        *,
+        digest: str,
+        source_digest: str | None,
+        event: AuditEvent,
+        expected: str | None = None,
     ) -> None:
         """Put a document in force and write the event that says so."""
+        if expected is not None:
+            demand_expected(self._applied, expected)
         self._applied = AppliedTrust(digest, source_digest, document, event.time)
         self._version += 1
         await self._ledger.record(event)

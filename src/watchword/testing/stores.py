@@ -17,8 +17,16 @@ from typing import Any, Protocol
 import pytest
 
 from watchword.audit.event import AuditEvent
-from watchword.errors import AlreadyConsumed, StoreError
-from watchword.grants.stores import AppliedTrust, AuditReader, Consumption, IssuedToken, Ledger, TrustStore
+from watchword.errors import AlreadyConsumed, ChangedMeanwhile, StoreError
+from watchword.grants.stores import (
+    NO_DOCUMENT,
+    AppliedTrust,
+    AuditReader,
+    Consumption,
+    IssuedToken,
+    Ledger,
+    TrustStore,
+)
 
 NOW = 1_790_000_000.0
 
@@ -270,6 +278,33 @@ class TrustStoreContract(ABC):
                 assert found is not None
                 assert (found.document, found.digest, found.applied_at) == (b"two", b"two".hex(), NOW)
                 assert [e.reason for _, e in await audit.events()] == ["one", "two"]
+
+        asyncio.run(story())
+
+    def test_of_two_who_saw_the_same_document_only_the_first_replaces_it(self, tmp_path: Path) -> None:
+        """Compare and set: whoever was overtaken is told so, and nothing is written for it."""
+
+        async def story() -> None:
+            async with self.open(tmp_path) as (store, audit):
+
+                async def replace(expected: str, name: str) -> None:
+                    applied = AuditEvent(type="trust.applied", time=NOW, reason=name)
+                    await store.apply(
+                        name.encode(), digest=name, source_digest=None, event=applied, expected=expected
+                    )
+
+                for expected in (NO_DOCUMENT, "a"):
+                    outcomes = await asyncio.gather(
+                        *(replace(expected, name) for name in "bcdefg"), return_exceptions=True
+                    )
+                    overtaken = [error for error in outcomes if error is not None]
+                    assert len(overtaken) == 5
+                    assert all(isinstance(error, ChangedMeanwhile) for error in overtaken)
+                    if expected == NO_DOCUMENT:
+                        found = await store.applied()
+                        assert found is not None
+                        await replace(found.digest, "a")
+                assert len(await audit.events()) == 3
 
         asyncio.run(story())
 

@@ -14,15 +14,19 @@ def to_json(document: TrustDocument) -> bytes:
     It has the tables and keys of the TOML form with every default written out, and needs no other file: keys
     that were read from a file are inside.
     """
-    return strict_json.encode(
-        _sorted(
-            {
-                "version": 1,
-                "services": {name: _service(service) for name, service in document.services.items()},
-                "issuers": {alias: _issuer(issuer) for alias, issuer in document.issuers.items()},
-            }
-        )
+    return strict_json.encode(to_tables(document))
+
+
+def to_tables(document: TrustDocument) -> dict[str, Any]:
+    """Return the same as plain tables, lists and texts."""
+    tables: dict[str, Any] = _sorted(
+        {
+            "version": 1,
+            "services": {name: _service(service) for name, service in document.services.items()},
+            "issuers": {alias: _issuer(issuer) for alias, issuer in document.issuers.items()},
+        }
     )
+    return tables
 
 
 def digest(document: TrustDocument) -> str:

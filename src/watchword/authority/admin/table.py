@@ -3,8 +3,14 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from watchword.authority.admin import audit, keys
+from watchword.authority.admin import audit, keys, trust
 from watchword.authority.admin.operation import Operation
 
-OPERATIONS: Mapping[str, Operation] = MappingProxyType({**audit.OPERATIONS, **keys.OPERATIONS})
+OPERATIONS: Mapping[str, Operation] = MappingProxyType(
+    {
+        **audit.OPERATIONS,
+        **keys.OPERATIONS,
+        **trust.OPERATIONS,
+    }
+)
 """`<noun>.<verb>`: served as `POST /admin/<noun>/<verb>` on the operator's socket, and nowhere else."""
