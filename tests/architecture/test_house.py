@@ -125,7 +125,7 @@ def test_the_core_of_the_sdk_needs_cryptography_and_msgspec_only() -> None:
         "telemetry",
     )
     single = {"clock.py", "caller.py", "__init__.py"}
-    adapters = {"client/requests.py", "client/httpx.py"}
+    adapters = {"client/requests.py", "client/httpx.py", "client/aiohttp.py"}
     for path, tree in trees():
         place = path.relative_to(SOURCE).as_posix()
         if (place.split("/")[0] in {*core, "client"} and place not in adapters) or place in single:

@@ -1,18 +1,21 @@
 """Failed calls of every HTTP library get one name, and only those to services that are called through us."""
 
+import asyncio
 import importlib
 import socket
 import threading
 from collections.abc import Iterator
 from typing import Any
 
+import aiohttp
 import pytest
 
+from watchword.client.aiohttp import BearerMiddleware
 from watchword.errors import CalleeFailed, CalleeTimeout, CalleeUnreachable, OutboundError
 from watchword.integrations.callee import callee_failures, outbound_error
 from watchword.testing.peers import Peer, Reply
 
-LIBRARIES = ["requests", "httpx", "httpx2"]
+LIBRARIES = ["requests", "httpx", "httpx2", "aiohttp"]
 
 
 @pytest.fixture(scope="module")
@@ -26,13 +29,35 @@ def peer() -> Iterator[Peer]:
         asleep.set()
 
 
+class Anybody:
+    """Every request may go, with some credential."""
+
+    async def authorization_async(self, url: str) -> str:
+        return "Bearer x"
+
+
 def failure(library: str, url: str) -> Exception:
     """What this library raises for a call."""
+    if library == "aiohttp":
+        return asyncio.run(failure_of_aiohttp(url))
     module: Any = importlib.import_module(library)
     try:
         module.get(url, timeout=0.2).raise_for_status()
     except Exception as error:  # noqa: BLE001  # whatever it is, is looked at
         return error
+    pytest.fail("the call did not fail")
+
+
+async def failure_of_aiohttp(url: str) -> Exception:
+    """What it raises with our middleware: errors of its own do not say which service did not answer."""
+    middleware: Any = BearerMiddleware(Anybody())  # type: ignore[arg-type]
+    timeout = aiohttp.ClientTimeout(total=None, sock_read=0.2)
+    async with aiohttp.ClientSession(middlewares=[middleware], timeout=timeout) as session:
+        try:
+            async with session.get(url) as answer:
+                answer.raise_for_status()
+        except Exception as error:  # noqa: BLE001  # as above
+            return error
     pytest.fail("the call did not fail")
 
 

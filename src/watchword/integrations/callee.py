@@ -12,9 +12,9 @@ from watchword.errors import (
 )
 from watchword.fetch import Origin, origin_of
 
-_LIBRARIES = frozenset({"requests", "httpx", "httpx2"})
-_TIMEOUTS = frozenset({"Timeout", "TimeoutException"})
-_ANSWERS = frozenset({"HTTPError", "HTTPStatusError"})
+_LIBRARIES = frozenset({"requests", "httpx", "httpx2", "aiohttp"})
+_TIMEOUTS = frozenset({"Timeout", "TimeoutException", "ServerTimeoutError"})
+_ANSWERS = frozenset({"HTTPError", "HTTPStatusError", "ClientResponseError"})
 
 
 @contextmanager
@@ -46,16 +46,27 @@ def outbound_error(error: BaseException, urls: Collection[str]) -> OutboundError
         return None
     if kinds & _TIMEOUTS:
         return CalleeTimeout(f"{called} did not answer in time")
-    # httpx2 and httpx derive their status error from a class that requests uses for transport errors too
-    response = getattr(error, "response", None) if kinds & _ANSWERS else None
-    if response is not None:
-        return CalleeFailed(f"expected success of {called}, found status {response.status_code}")
+    status = _status(error) if kinds & _ANSWERS else None
+    if status is not None:
+        return CalleeFailed(f"expected success of {called}, found status {status}")
     return CalleeUnreachable(f"{called} cannot be reached: {type(error).__name__}")
+
+
+def _status(error: BaseException) -> int | None:
+    """Return the status of the answer that the error is about; `None` if there was no answer.
+
+    httpx2 and httpx derive their status error from a class that requests uses for transport errors too.
+    """
+    response = getattr(error, "response", None)
+    status: int | None = getattr(error, "status", None) if response is None else response.status_code
+    return status
 
 
 def _called(error: BaseException) -> Origin | None:
     """Return the origin of the request that failed; `None` if the error does not know."""
     try:
-        return origin_of(str(error.request.url))  # type: ignore[attr-defined]  # each library's errors have it
+        if (info := getattr(error, "request_info", None)) is not None:  # aiohttp, once there is an answer
+            return origin_of(str(info.real_url))
+        return origin_of(str(error.request.url))  # type: ignore[attr-defined]  # the others always, ours too
     except (AttributeError, RuntimeError, DestinationRefused):
         return None

@@ -12,6 +12,7 @@ from watchword.service.settings import ServiceSettings
 from watchword.telemetry import Meter
 
 if TYPE_CHECKING:
+    from watchword.client.aiohttp import AiohttpSessions, BearerMiddleware, ClientSession
     from watchword.client.httpx import Clients
     from watchword.client.requests import CalleeSession, Sessions
 
@@ -26,6 +27,7 @@ class Calls:
     _meter: Meter
     _sessions: "Sessions | None" = None
     _clients: "Clients | None" = None
+    _aiohttp: "AiohttpSessions | None" = None
 
     def session(
         self,
@@ -91,6 +93,51 @@ class Calls:
         if self._clients is None:
             self._clients = Clients(ca_file=self.settings.ca_file)
         return self._clients.client(outbound)
+
+    def aiohttp_session(
+        self,
+        callee: str,
+        *,
+        scope: Collection[str] = (),
+        audience: str | None = None,
+        resource: str | None = None,
+        own_identity: bool = False,
+        insecure_pass_through: bool = False,
+    ) -> "ClientSession":
+        """Return an `aiohttp.ClientSession` for one callee; as `session`. Use it in `async with`.
+
+        It is for the running event loop. For a session of your own, take `aiohttp_middleware()`.
+        """
+        from watchword.client.aiohttp import AiohttpSessions  # noqa: PLC0415  # as above
+
+        outbound = self.outbound(
+            callee,
+            scope=scope,
+            audience=audience,
+            resource=resource,
+            on_behalf=_on_behalf(own_identity, insecure_pass_through),
+        )
+        if self._aiohttp is None:
+            self._aiohttp = AiohttpSessions(ca_file=self.settings.ca_file)
+        return self._aiohttp.session(outbound)
+
+    def aiohttp_middleware(
+        self,
+        callee: str,
+        *,
+        scope: Collection[str] = (),
+        audience: str | None = None,
+        resource: str | None = None,
+    ) -> "BearerMiddleware":
+        """Return a client middleware of `aiohttp` for one callee: `ClientSession(middlewares=[…])`.
+
+        May be made outside a request and used in many: each request carries the token of its own caller.
+        """
+        from watchword.client.aiohttp import BearerMiddleware  # noqa: PLC0415  # as above
+
+        return BearerMiddleware(
+            self._outbound(callee, scope=scope, audience=audience, resource=resource, on_behalf="caller")
+        )
 
     def auth(
         self,
@@ -169,6 +216,8 @@ class Calls:
         """Close the async connections of this event loop."""
         if self._clients is not None:
             await self._clients.aclose()
+        if self._aiohttp is not None:
+            await self._aiohttp.aclose()
 
 
 def _on_behalf(own_identity: bool, insecure_pass_through: bool) -> OnBehalf:

@@ -134,7 +134,7 @@ class Watchword(Calls):
                 meter=meter,
             )
         self._source: TokenSource | None = None
-        self._sessions = self._clients = None
+        self._sessions = self._clients = self._aiohttp = None
         if settings.client is not None:
             endpoint = TokenEndpoint(
                 settings.issuer.issuer,
