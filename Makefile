@@ -5,11 +5,12 @@ PYTHON ?=
 ARGS ?=
 BIN = $(VENV)/bin
 WORKERS ?= 2
+OUT ?= dist
 
 export WATCHWORD_VECTORS ?= $(abspath ../shared/vectors/wycheproof)
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo test lint types contracts unit bench bench-deps soak interop interop-deps system-deps test-pythons requirements clean
+.PHONY: help install dev demo test lint types contracts unit bench bench-deps soak interop interop-deps system-deps test-pythons requirements licences sbom audit release clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -62,6 +63,18 @@ test-pythons:  ## the unit tests on each CPython 3.11-3.13 that this machine has
 
 requirements:  ## pin the newest dependencies that pyproject.toml allows
 	@sh scripts/lock.sh
+
+licences: dev  ## what each extra brings, with versions and licences
+	@$(BIN)/python scripts/dependencies.py licences
+
+sbom: dev  ## a bill of materials of the package with every extra, CycloneDX 1.6
+	@$(BIN)/python scripts/dependencies.py sbom
+
+audit:  ## the pinned dependencies against a database of known vulnerabilities; needs the network
+	@PYTHON="$(PYTHON)" sh scripts/audit.sh "$(VENV)-audit"
+
+release: dev  ## wheel, sdist, bill of materials and checksums of the last commit, into OUT
+	@sh scripts/release.sh "$(VENV)" "$(OUT)"
 
 clean:  ## remove the environment and every cache
 	rm -rf $(VENV) .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

@@ -34,7 +34,9 @@ ANSWERED = {
     *range(209, 216),
     218,  # K the package
     219,
+    220,
     222,
+    223,
     225,
     *range(226, 244),  # L what tutorials teach, M outbound calls
     246,
