@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import AbstractContextManager, nullcontext
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
@@ -70,10 +71,14 @@ class GroupCommit:
     Args:
         carry_out: called on the writer thread only.
         name: of the thread.
+        turn: held while a batch is put together and carried out, where others write too.
     """
 
-    def __init__(self, carry_out: CarryOut, name: str) -> None:
+    def __init__(
+        self, carry_out: CarryOut, name: str, *, turn: AbstractContextManager[None] | None = None
+    ) -> None:
         self._carry_out = carry_out
+        self._turn: AbstractContextManager[None] = nullcontext() if turn is None else turn
         self._queue: SimpleQueue[Waiting | None] = SimpleQueue()
         self._door = threading.Lock()
         self._closed = False
@@ -133,13 +138,11 @@ class GroupCommit:
     def _work(self) -> None:
         last = False
         while not last:
-            batch, last = self._next_batch()
-            if not batch:
-                continue
-            try:
-                outcomes = self._carry_out([waiting.intent for waiting in batch])
-            except BaseException as error:  # noqa: BLE001  # whatever it is, nobody may wait for ever
-                outcomes = [Outcome(error=error)] * len(batch)
+            first = self._queue.get()
+            # whoever comes while others write is in this batch too, and can still give up
+            with self._turn:
+                batch, last = self._batch(first)
+                outcomes = self._outcomes(batch)
             answers: dict[asyncio.AbstractEventLoop | None, list[tuple[Waiting, Outcome]]] = {}
             for waiting, outcome in zip(batch, outcomes, strict=True):
                 answers.setdefault(waiting.loop, []).append((waiting, outcome))
@@ -152,11 +155,18 @@ class GroupCommit:
                 except RuntimeError:
                     continue  # that event loop is gone, and with it whoever waited
 
-    def _next_batch(self) -> tuple[list[Waiting], bool]:
-        """Wait for somebody, then return all who wait, and whether they are the last."""
+    def _outcomes(self, batch: Sequence[Waiting]) -> list[Outcome]:
+        if not batch:
+            return []
+        try:
+            return self._carry_out([waiting.intent for waiting in batch])
+        except BaseException as error:  # noqa: BLE001  # whatever it is, nobody may wait for ever
+            return [Outcome(error=error)] * len(batch)
+
+    def _batch(self, waiting: Waiting | None) -> tuple[list[Waiting], bool]:
+        """Return this one and all who wait behind, and whether they are the last."""
         batch: list[Waiting] = []
         try:
-            waiting = self._queue.get()
             while waiting is not None:
                 if waiting.take():
                     batch.append(waiting)

@@ -18,6 +18,7 @@ from watchword.storage.group_commit import MAX_SECONDS, GroupCommit, Outcome
 from watchword.storage.installation import Installation, enter, leave
 from watchword.storage.migrations import migrate, packaged
 from watchword.storage.statements import drive, execute, translated
+from watchword.storage.turn import Turn
 
 T = TypeVar("T")
 
@@ -66,12 +67,14 @@ def join_sqlite(path: Path, *, writer: str) -> "SqliteDatabase":
         connection = connect(path)
         try:
             make_durable(connection)
+            turn = Turn(path.parent)
         except BaseException:
             connection.close()
             raise
     except sqlite3.Error as error:
         raise translated(error) from error
-    return SqliteDatabase(path, None, connection, installation=Installation(writer, restored=False))
+    installation = Installation(writer, restored=False)
+    return SqliteDatabase(path, None, connection, installation=installation, turn=turn)
 
 
 class SqliteDatabase:
@@ -84,6 +87,7 @@ class SqliteDatabase:
         connection: sqlite3.Connection,
         *,
         installation: Installation,
+        turn: Turn | None = None,
     ) -> None:
         self.path = path
         self.writer = installation.writer
@@ -93,7 +97,8 @@ class SqliteDatabase:
         self._folder = folder
         self._connection = connection
         self._hashes: dict[str, bytes] = {}  # the tail of each writer's chain, read when it first writes
-        self._commits = GroupCommit(self._carry_out, "watchword-sqlite-writer")
+        self._turn = turn
+        self._commits = GroupCommit(self._carry_out, "watchword-sqlite-writer", turn=turn)
         self._reader: sqlite3.Connection | None = None
         self._glancer: sqlite3.Connection | None = None
         self._glancing = threading.Lock()
@@ -160,6 +165,8 @@ class SqliteDatabase:
         if self._folder is not None:
             leave(self._connection, self._folder)
         self._connection.close()
+        if self._turn is not None:
+            self._turn.close()
         if self._folder is not None:
             self._folder.close()
 
