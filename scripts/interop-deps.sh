@@ -19,6 +19,7 @@ for module in auth_openidc:libapache2-mod-auth-openidc oauth2:libapache2-mod-oau
     [ -e "/usr/lib/apache2/modules/mod_${module%%:*}.so" ] || packages="$packages ${module#*:}"
 done
 [ -e /usr/lib/rabbitmq/bin/rabbitmq-server ] || packages="$packages rabbitmq-server"
+[ -e /usr/lib/dovecot/imap ] || packages="$packages dovecot-imapd"
 if [ -n "$packages" ]; then
     if ! command -v apt-get >/dev/null 2>&1; then
         miss "expected apt-get to install:$packages; found none; install them with your package manager"
