@@ -15,7 +15,7 @@ import pytest
 
 BLOCK = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```', re.MULTILINE | re.DOTALL)
 PORT = re.compile(r"\b(9000|50\d\d)\b")
-READY = re.compile(r"running on|ready", re.IGNORECASE)
+READY = re.compile(r"running on|ready|starting development server at", re.IGNORECASE)
 GUARD = 60.0
 
 
