@@ -1,4 +1,4 @@
-"""The pages about moving: old code with the old library, both side by side, and the new code; all of it runs."""
+"""The pages about moving: old code with the old library, both side by side, the new code; all of it runs."""
 
 from pathlib import Path
 
