@@ -1,6 +1,9 @@
 """What everybody may read: keys and metadata, with their names, ages and versions."""
 
+import contextlib
 import json
+import socket
+import sqlite3
 
 import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
@@ -138,3 +141,79 @@ def test_a_key_that_is_prepared_is_published_and_has_its_own_pem(tmp_path):
     assert [key["alg"] for key in json.loads(after.body)["keys"]] == ["ES256", "RS256"]
     assert dict(after.headers)[b"etag"] != dict(before.headers)[b"etag"]
     assert get(published.public_key).body != get(published.public_key, f"kid={kid}".encode()).body
+
+
+READ = [JWKS, METADATA, PEM, "/health/live"]
+
+
+@pytest.mark.threat(192)
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_what_everybody_may_read_comes_from_memory_while_another_process_holds_the_database(start, workers):
+    served = start(WORKERS=workers, RATE_PER_CLIENT="0", RATE_PER_ADDRESS="0")
+    before = {path: served.request("GET", path).body for path in READ}
+    database = served.folder / "watchword-data" / "watchword.db"
+    with contextlib.closing(sqlite3.connect(database, isolation_level=None)) as stranger:
+        stranger.execute("BEGIN EXCLUSIVE")
+        with served.connect() as waiting:
+            body = b"grant_type=client_credentials&audience=users"
+            head = f"POST /token HTTP/1.1\r\nHost: x\r\nAuthorization: {served.basic('posts')}\r\n"
+            head += f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(body)}\r\n\r\n"
+            waiting.sendall(head.encode() + body)
+            answered = 0
+            waiting.setblocking(False)
+            while True:  # for as long as the token waits, which is several seconds
+                for path in READ:
+                    answer = served.request("GET", path)
+                    assert (answer.status, answer.body) == (200, before[path])
+                    answered += 1
+                try:
+                    assert waiting.recv(1, socket.MSG_PEEK)
+                    break
+                except BlockingIOError:
+                    continue
+            waiting.settimeout(20)
+            assert served.read_reply(waiting).status == 503
+            assert answered > 20
+            assert served.request("GET", "/health/ready").status == 503
+        stranger.execute("COMMIT")
+    assert served.token().status == 200
+
+
+@pytest.mark.threat(192)
+def test_no_request_waits_for_the_place_where_the_keys_live():
+
+    from watchword.keys.issuer import RELOAD_SECONDS, Issuer
+    from watchword.keystores.memory import MemoryKeyStore
+
+    class Stuck(MemoryKeyStore):
+        """A place that stops answering."""
+
+        stuck = False
+        looks = 0
+
+        def load(self):
+            self.looks += 1
+            assert not self.stuck, "a request looked there"
+            return super().load()
+
+    class Hands:
+        at = 1_790_000_000.0
+
+        def now(self):
+            return self.at
+
+        def monotonic(self):
+            return self.at
+
+    store, clock = Stuck(), Hands()
+    issuer = Issuer("https://tokens.example", store, clock=clock)
+    issuer.look_only_when_told()
+    store.stuck = True
+    clock.at += 10 * RELOAD_SECONDS
+    assert len(issuer.jwk_set().keys) == 1
+    assert issuer.issue("somebody", "users")
+    store.stuck = False
+    Issuer("https://tokens.example", store, clock=clock).prepare_key()
+    assert len(issuer.jwk_set().keys) == 1
+    issuer.look()
+    assert len(issuer.jwk_set().keys) == 2

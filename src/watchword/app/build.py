@@ -14,7 +14,7 @@ from watchword.app.others import Others
 from watchword.app.parts import opened_parts
 from watchword.app.readiness import Readiness
 from watchword.app.role import ALONE, Role
-from watchword.app.rotation import rotate_due, rotate_keys
+from watchword.app.rotation import look_at_keys, rotate_due, rotate_keys
 from watchword.app.tasks import forget_events, forget_expired, write_checkpoint, write_checkpoints
 from watchword.app.trust_at_start import StoredTrust, trust_at_start
 from watchword.authority.build import build as build_authority
@@ -94,7 +94,8 @@ async def opened(
             ),
             ready=ReadyEndpoint(Readiness(issuer, database, clock).demand, stop_sign),
         )
-        work: list[Coroutine[Any, Any, None]] = []
+        issuer.look_only_when_told()
+        work: list[Coroutine[Any, Any, None]] = [look_at_keys(issuer)]
         if role.keeps:
             # before the first answer, so that a key in reserve is published as early as it can be
             await rotate_due(issuer, settings.rotation, ledger, clock)

@@ -5,7 +5,7 @@ import logging
 
 from watchword.clock import Clock
 from watchword.errors import KeyringError, StoreError
-from watchword.keys.issuer import Issuer
+from watchword.keys.issuer import RELOAD_SECONDS, Issuer
 from watchword.keys.rotation import Evidence, RotationPolicy, Step, Wait
 from watchword.storage.ledger import SqlLedger
 
@@ -42,3 +42,10 @@ async def _step(issuer: Issuer, policy: RotationPolicy, ledger: SqlLedger) -> St
     if not isinstance(step, Wait):
         logger.info("%s key %s", type(step).__name__.lower(), step.kid)
     return step
+
+
+async def look_at_keys(issuer: Issuer) -> None:
+    """See what others do to the keys, so that no request waits for where they live; never returns."""
+    while True:
+        await asyncio.sleep(RELOAD_SECONDS)
+        await asyncio.to_thread(issuer.look)

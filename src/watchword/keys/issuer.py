@@ -307,6 +307,14 @@ class Issuer:
         """
         return self._keys.rotate(policy, evidence)
 
+    def look(self) -> None:
+        """Read the keyring again; what cannot be read now changes nothing, and is the `store_problem`."""
+        self._keys.look()
+
+    def look_only_when_told(self) -> None:
+        """Never read the store by itself from now on; whoever serves calls `look` beside its requests."""
+        self._keys.look_only_when_told()
+
     def reload(self) -> None:
         """Read the keyring again now.
 

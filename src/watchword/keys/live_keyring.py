@@ -1,5 +1,6 @@
 """The keyring of a running process: read from its store, looked at again, changed by whoever comes first."""
 
+import math
 import threading
 from collections.abc import Callable
 from typing import NoReturn
@@ -49,8 +50,13 @@ class LiveKeyring:
     def current(self) -> Keyring:
         """The keys, as they were at most `RELOAD_SECONDS` ago; the same object until something changes."""
         if self._clock.monotonic() >= self._look_again:
-            self._look()
+            self._look_again = self._clock.monotonic() + RELOAD_SECONDS
+            self.look()
         return self._held
+
+    def look_only_when_told(self) -> None:
+        """Let `current` never read the store from now on; whoever serves calls `look` beside its requests."""
+        self._look_again = math.inf
 
     def change(self, step: Callable[[Keyring], Keyring], *, by: str | None = None) -> None:
         """Save what `step` makes of the stored keyring; whoever loses a race reads again and decides anew.
@@ -114,9 +120,8 @@ class LiveKeyring:
     def __reduce__(self) -> NoReturn:
         raise TypeError("a keyring in use cannot be pickled")
 
-    def _look(self) -> None:
-        """Read the keyring again; what cannot be read now changes nothing."""
-        self._look_again = self._clock.monotonic() + RELOAD_SECONDS
+    def look(self) -> None:
+        """Read the keyring again; what cannot be read now changes nothing, and is the `problem`."""
         try:
             keyring = self._store.load()
         except KeyringError as problem:
