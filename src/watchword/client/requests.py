@@ -6,7 +6,7 @@ from collections.abc import MutableMapping
 from typing import Any
 
 import requests
-from requests.adapters import DEFAULT_POOLSIZE, HTTPAdapter
+from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
 from watchword.client.outbound import Outbound
@@ -15,6 +15,8 @@ _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")
 
 DEFAULT_TIMEOUT = (3.05, 10.0)
 """Seconds to connect and between two reads; `requests` itself would wait for ever."""
+
+_POOL = 32  # connections that are kept for one callee: as many threads call it side by side without a new one
 
 
 class BearerAuth(AuthBase):
@@ -99,14 +101,14 @@ class _OwnConnections(HTTPAdapter):
     """Connections of this process: a socket that two processes share mixes up their answers."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(pool_connections=1, pool_maxsize=_POOL)
         self._pid = os.getpid()
 
     def send(self, request: requests.PreparedRequest, **how: Any) -> requests.Response:  # type: ignore[override]
         """Send over a connection that was not opened before a fork."""
         if self._pid != os.getpid():
             self._pid = os.getpid()
-            self.init_poolmanager(DEFAULT_POOLSIZE, DEFAULT_POOLSIZE)
+            self.init_poolmanager(1, _POOL)
         return super().send(request, **how)
 
 

@@ -1,7 +1,7 @@
 """The one SDK object of a service, without any framework."""
 
 import os
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -16,6 +16,7 @@ from watchword.errors import ConfigurationError, KeysUnavailable, TokenError, Wa
 from watchword.fetch import Transport
 from watchword.service import health
 from watchword.service.calls import Calls
+from watchword.service.fan_out import WORKERS, over_tasks, over_threads
 from watchword.service.health import Health
 from watchword.service.issuers import IssuerSettings, verifier_by_keys, verifier_by_secret
 from watchword.service.settings import ServiceSettings
@@ -24,6 +25,7 @@ from watchword.tokens.verified import VerifiedToken
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 
 class Watchword(Calls):
@@ -179,6 +181,21 @@ class Watchword(Calls):
             NoCaller: there is no caller to carry.
         """
         return caller.bind(function)
+
+    def map(self, function: Callable[[T], R], items: Iterable[T], *, workers: int = WORKERS) -> list[R]:
+        """Return `function(item)` for each item, in order, at most `workers` of them at a time in threads.
+
+        Each runs on behalf of the current caller, if there is one; they share its exchanged tokens. The first
+        failure is raised, and what was not begun by then is not begun. Calls that one request can answer
+        (`?id=1&id=2`) are better made as one.
+        """
+        return over_threads(function, items, workers)
+
+    async def amap(
+        self, function: Callable[[T], Awaitable[R]], items: Iterable[T], *, workers: int = WORKERS
+    ) -> list[R]:
+        """Return the same of an async function, in tasks of this event loop; as `map`."""
+        return await over_tasks(function, items, workers)
 
     def metrics(self) -> Metrics:
         """Return what was counted in this process so far; `metrics().prometheus()` is the page."""
