@@ -143,3 +143,38 @@ async def test_every_answer_is_in_the_story_of_the_token(world: World, token: st
     assert (event.outcome, event.client, event.subject) == ("refused", "posts", None)
     assert event.reason is not None
     assert event.reason.startswith("token_audience_mismatch")
+
+
+async def for_billing(world: World) -> str:
+    form = world.asserted(world.assertion(jti="for billing"))
+    return (await world.ask(grant_type="client_credentials", audience="billing", **form)).access_token
+
+
+async def test_who_is_told_the_same_once_more_makes_no_further_event(world: World) -> None:
+    token = await for_billing(world)
+    for _ in range(3):
+        assert (await world.introspect("billing", token=token))["active"] is True
+    assert [event.type for event in await world.events()].count("token.introspected") == 1
+
+
+@pytest.mark.threat(203)
+async def test_every_answer_that_is_new_to_a_service_is_an_event(world: World) -> None:
+    token = await for_billing(world)
+    users = world.services["users"]
+    for gone in (False, True, False, False):
+        if gone:
+            del world.services["users"]
+        else:
+            world.services["users"] = users
+        world.authority.trust.replace(world.document)
+        await world.introspect("billing", token=token)
+    outcomes = [event.outcome for event in await world.events() if event.type == "token.introspected"]
+    assert outcomes == ["allowed", "refused", "allowed"]
+
+
+async def test_an_assertion_is_used_up_even_if_the_answer_is_known(world: World, token: str) -> None:
+    asserted = world.asserted(world.assertion(jti="once"))
+    await asked_by_users(world, token)
+    assert (await world.introspect(token=token, **asserted))["active"] is True
+    with pytest.raises(InvalidClient):
+        await world.introspect(token=token, **asserted)

@@ -55,7 +55,7 @@ def build(
     in_force = TrustInForce(trust)
     assertions = AssertionVerifier(issuer.issuer, keys, leeway=leeway)
     door = Door(ClientAuthenticator(assertions), ledger, quota=quota)
-    own = OwnTokens(issuer, leeway=leeway)
+    own = OwnTokens(issuer, leeway=leeway, clock=clock)
     return Authority(
         door,
         in_force,

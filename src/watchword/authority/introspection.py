@@ -9,21 +9,35 @@ from watchword.authority.requests import TokenRequest
 from watchword.authority.trust_in_force import TrustInForce
 from watchword.clock import Clock
 from watchword.errors import InvalidRequest, TokenError
+from watchword.resource.verified_cache import digest_of
 from watchword.tokens.verified import VerifiedToken
+
+_MAX_TOLD = 8_192
+"""Answers that a generation remembers."""
+
+_Told = tuple[str, bytes | None]
+"""To whom, and SHA-256 of the token that is good."""
 
 _SHOWN = ("iss", "sub", "aud", "exp", "iat", "jti", "client_id", "scope", "txn", "sid", "act")
 
 
 class Introspection:
-    """Answers only the service that a token is meant for; to anybody else every token is inactive."""
+    """Answers only the service that a token is meant for; to anybody else every token is inactive.
 
-    __slots__ = ("_clock", "_door", "_own", "_trust")
+    A service that is told once more what it was told before learns nothing: that is no event of its own,
+    unless an assertion has to be used up. Every other answer is one.
+    """
+
+    __slots__ = ("_clock", "_door", "_own", "_told", "_told_before", "_trust")
 
     def __init__(self, own: OwnTokens, trust: TrustInForce, *, door: Door, clock: Clock) -> None:
         self._own = own
         self._trust = trust
         self._door = door
         self._clock = clock
+        # two generations: bounded, and whoever asks often stays
+        self._told: set[_Told] = set()
+        self._told_before: set[_Told] = set()
 
     async def introspect(self, request: TokenRequest) -> dict[str, Any]:
         """Return the answer's JSON object: `{"active": false}` and nothing else, or the token's claims.
@@ -44,15 +58,33 @@ class Introspection:
             error = InvalidRequest("expected the parameter token")
             await self._door.record(_event(visit, now, refused=reason_of(error)), visit)
             raise error
+        told = (visit.client.service.client_id, digest_of(text))
         try:
             token = self._own.verify(text, visit.client.service.audience, document, now)
         except TokenError as error:
+            self._told.discard(told)
+            self._told_before.discard(told)
             await self._door.record(_event(visit, now, refused=reason_of(error)), visit)
             return {"active": False}
-        await self._door.record(_event(visit, now, token), visit)
+        if visit.client.consume or not self._knows(told):
+            await self._door.record(_event(visit, now, token), visit)
+            self._keep(told)
         claims = token.claims
         shown = {name: claims[name] for name in _SHOWN if name in claims}
         return {"active": True, "token_type": "Bearer"} | shown
+
+    def _knows(self, told: "_Told") -> bool:
+        if told in self._told:
+            return True
+        if told not in self._told_before:
+            return False
+        self._keep(told)
+        return True
+
+    def _keep(self, told: "_Told") -> None:
+        if len(self._told) >= _MAX_TOLD:
+            self._told_before, self._told = self._told, set()
+        self._told.add(told)
 
 
 def _event(

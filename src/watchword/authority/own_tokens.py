@@ -1,7 +1,9 @@
 """Tokens that this server issued itself, held against the world as it is now."""
 
+from watchword.clock import SYSTEM_CLOCK, Clock
 from watchword.errors import ClaimInvalid, KeyUnknown
 from watchword.keys.issuer import Issuer
+from watchword.resource.verified_cache import VerifiedCache, digest_of
 from watchword.tokens.jwk_set import JWKSet, printable
 from watchword.tokens.policy import ACCESS_TOKEN_TYPE, VerificationPolicy
 from watchword.tokens.verified import VerifiedToken
@@ -13,15 +15,25 @@ LOCAL = "local"
 
 
 class OwnTokens:
-    """Verifies our own access tokens with our own keyring: no network, no look at a key that is revoked."""
+    """Verifies our own access tokens with our own keyring: no network, no look at a key that is revoked.
 
-    __slots__ = ("_issuer", "_keys", "_leeway", "_policies")
+    The same text is not verified twice: later its times, its audience and all that it names are looked at.
+    Whatever changes in the published keys forgets everything.
 
-    def __init__(self, issuer: Issuer, *, leeway: float) -> None:
+    Args:
+        issuer: whose tokens.
+        leeway: seconds by which `nbf` and `iat` may lie ahead.
+        clock: what a token that was verified before is held against.
+    """
+
+    __slots__ = ("_issuer", "_keys", "_leeway", "_policies", "_seen")
+
+    def __init__(self, issuer: Issuer, *, leeway: float, clock: Clock = SYSTEM_CLOCK) -> None:
         self._issuer = issuer
         self._leeway = leeway
         self._keys = JWKSet(())
         self._policies: dict[str, VerificationPolicy] = {}
+        self._seen = VerifiedCache(clock)
 
     @property
     def issuer(self) -> str:
@@ -37,24 +49,41 @@ class OwnTokens:
         keys = self._issuer.jwk_set()
         if keys is not self._keys:
             self._keys, self._policies = keys, {}
+            self._seen.clear()
         if not keys.keys:
             raise KeyUnknown("the keyring has no key that verifies")
-        policy = self._policies.get(audience)
-        if policy is None:
-            policy = self._policies[audience] = VerificationPolicy(
-                self.issuer,
-                audience,
-                frozenset[str]().union(*(key.algorithms for key in keys.keys)),
-                token_types=(ACCESS_TOKEN_TYPE,),
-                leeway=self._leeway,
-                required_claims=("txn",),
-            )
-        verified = verify(token, keys, policy, now)
+        digest = digest_of(token)
+        verified = None if digest is None else self._seen.find(digest)
+        if verified is None or audience not in verified.audience:
+            policy = self._policy(audience)
+            verified = verify(token, keys, policy, now)
+            if digest is not None:
+                self._seen.keep(
+                    digest, verified, length=len(token), source=keys, keys=keys, leeway=policy.leeway
+                )
         kind_of_subject(verified.subject.id, document)
         for name in (verified.client_id, *(actor.removeprefix(SERVICE_SPACE) for actor in verified.actors)):
             if name not in document.services:
                 raise ClaimInvalid(f"client {printable(name or '')} of the token is not registered now")
         return verified
+
+    def has_seen(self, token: str) -> bool:
+        """Tell whether this very text is a token of ours that was good a moment ago."""
+        digest = digest_of(token)
+        return digest is not None and self._seen.find(digest) is not None
+
+    def _policy(self, audience: str) -> VerificationPolicy:
+        policy = self._policies.get(audience)
+        if policy is None:
+            policy = self._policies[audience] = VerificationPolicy(
+                self.issuer,
+                audience,
+                frozenset[str]().union(*(key.algorithms for key in self._keys.keys)),
+                token_types=(ACCESS_TOKEN_TYPE,),
+                leeway=self._leeway,
+                required_claims=("txn",),
+            )
+        return policy
 
 
 def kind_of_subject(sub: str, document: TrustDocument) -> SubjectKind:

@@ -42,6 +42,8 @@ class SubjectTokens:
             KeysUnavailable: its issuer's keys cannot be had now.
         """
         try:
+            if self._own.has_seen(wish.token):
+                return self._ours(wish, client, document, now)
             names = unverified_names(wish.token)
             if names.issuer == self._own.issuer:
                 return self._ours(wish, client, document, now)

@@ -1,4 +1,8 @@
-"""Group commit: many callers, one writer thread, one durable transaction for all who wait."""
+"""Group commit: many callers, one writer thread, one durable transaction for all who wait.
+
+Callers of one event loop are handed over together, once in each of its turns: the thread is woken once for
+all of them, and takes the interpreter away from the loop once.
+"""
 
 import asyncio
 import threading
@@ -79,7 +83,10 @@ class GroupCommit:
     ) -> None:
         self._carry_out = carry_out
         self._turn: AbstractContextManager[None] = nullcontext() if turn is None else turn
-        self._queue: SimpleQueue[Waiting | None] = SimpleQueue()
+        self._queue: SimpleQueue[list[Waiting] | None] = SimpleQueue()
+        self._gathered: dict[asyncio.AbstractEventLoop, list[Waiting]] = {}
+        self._over: list[Waiting] = []  # the writer's: what did not fit into the last batch
+        self._waiting = 0
         self._door = threading.Lock()
         self._closed = False
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
@@ -94,7 +101,13 @@ class GroupCommit:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
         waiting = Waiting(intent, loop, future)
-        self._let_in(waiting)
+        with self._door:  # nobody may come in behind the last one
+            self._demand_room()
+            self._waiting += 1
+            gathered = self._gathered.setdefault(loop, [])
+            gathered.append(waiting)
+        if len(gathered) == 1:
+            loop.call_soon(self._hand_over, loop)
         patience = loop.call_later(MAX_SECONDS, waiting.give_up)
         try:
             return await future
@@ -112,25 +125,35 @@ class GroupCommit:
         """
         future: Future[Any] = Future()
         waiting = Waiting(intent, None, future)
-        self._let_in(waiting)
+        with self._door:
+            self._demand_room()
+            self._waiting += 1
+            self._queue.put([waiting])
         try:
             return future.result(MAX_SECONDS)
         except TimeoutError:
             raise waiting.in_vain() from None
 
-    def _let_in(self, waiting: Waiting) -> None:
-        with self._door:  # nobody may come in behind the last one
-            if self._closed:
-                raise StoreUnavailable("the database is closed")
-            if self._queue.qsize() >= MAX_WAITING:
-                raise StoreUnavailable(f"{MAX_WAITING} callers wait for the database already")
-            self._queue.put(waiting)
+    def _demand_room(self) -> None:
+        if self._closed:
+            raise StoreUnavailable("the database is closed")
+        if self._waiting >= MAX_WAITING:
+            raise StoreUnavailable(f"{MAX_WAITING} callers wait for the database already")
+
+    def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
+        with self._door:
+            gathered = self._gathered.pop(loop, None)
+            if gathered is not None:
+                self._queue.put(gathered)
 
     def close(self) -> bool:
         """Carry out what waits and end the thread; return whether it ended within a bounded time."""
         with self._door:
             if not self._closed:
                 self._closed = True
+                for gathered in self._gathered.values():
+                    self._queue.put(gathered)
+                self._gathered.clear()
                 self._queue.put(None)
         self._thread.join(MAX_SECONDS)
         return not self._thread.is_alive()
@@ -138,7 +161,7 @@ class GroupCommit:
     def _work(self) -> None:
         last = False
         while not last:
-            first = self._queue.get()
+            first = self._over or self._queue.get()
             # whoever comes while others write is in this batch too, and can still give up
             with self._turn:
                 batch, last = self._batch(first)
@@ -163,19 +186,23 @@ class GroupCommit:
         except BaseException as error:  # noqa: BLE001  # whatever it is, nobody may wait for ever
             return [Outcome(error=error)] * len(batch)
 
-    def _batch(self, waiting: Waiting | None) -> tuple[list[Waiting], bool]:
-        """Return this one and all who wait behind, and whether they are the last."""
-        batch: list[Waiting] = []
+    def _batch(self, first: list[Waiting] | None) -> tuple[list[Waiting], bool]:
+        """Return these and all who wait behind, as many as fit, and whether they are the last."""
+        found: list[Waiting] = []
+        gathered = first
         try:
-            while waiting is not None:
-                if waiting.take():
-                    batch.append(waiting)
-                if len(batch) >= MAX_BATCH:
-                    return batch, False
-                waiting = self._queue.get_nowait()
+            while gathered is not None:
+                found += gathered
+                if len(found) >= MAX_BATCH:
+                    break
+                gathered = self._queue.get_nowait()
         except Empty:
-            return batch, False
-        return batch, True
+            pass
+        last = gathered is None
+        found, self._over = found[:MAX_BATCH], found[MAX_BATCH:]
+        with self._door:
+            self._waiting -= len(found)
+        return [waiting for waiting in found if waiting.take()], last
 
 
 def _answer(answers: list[tuple[Waiting, Outcome]]) -> None:
