@@ -28,8 +28,7 @@ ANSWERED = {
     *range(186, 195),  # H load
     196,
     198,  # I audit and logs
-    199,
-    *range(201, 208),
+    *range(199, 208),
     208,  # J doors and command line
     *range(209, 216),
     218,  # K the package

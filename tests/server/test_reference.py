@@ -54,7 +54,11 @@ def families(served) -> set[str]:
         connection.connect(str(served.folder / "watchword-data" / "admin.sock"))
         connection.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
         page = served.read_reply(connection).body.decode()
-    with_more = {"watchword_tls_certificate_ends_seconds", "watchword_workers"}
+    with_more = {
+        "watchword_audit_log_silent_seconds",
+        "watchword_tls_certificate_ends_seconds",
+        "watchword_workers",
+    }
     return set(re.findall(r"^# TYPE (\w+) ", page, re.MULTILINE)) | with_more
 
 

@@ -132,7 +132,6 @@ def test_a_refused_database_is_left_as_it_is_and_its_folder_is_free(path: Path) 
     plain.close()
 
 
-def test_every_packaged_migration_has_a_number_of_its_own() -> None:
-    numbers = [m.number for m in packaged()]
-    assert numbers[0] == 1
-    assert numbers == sorted(set(numbers))
+def test_the_packaged_migrations_are_numbered_without_a_gap() -> None:
+    assert [m.number for m in packaged()] == list(range(1, len(packaged()) + 1))
+    assert packaged()

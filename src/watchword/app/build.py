@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any
 
+from watchword.app.audit_log import DemandingLedger, LogHealth, audit_log, not_demanded
 from watchword.app.config import ServerSettings
 from watchword.app.foreign_keys import ForeignKeys
 from watchword.app.gauges import ServiceGauges
@@ -64,11 +65,17 @@ async def opened(
         stack.callback(foreign_keys.close)
         metrics = Metrics(GRANTS, board=role.board)
         metrics.gauges.append(ServiceGauges(issuer, ledger, clock))
+        health = LogHealth(metrics.audit_log, clock)
+        demand_log = issuing_demand = not_demanded
+        if settings.audit_log is not None:
+            metrics.gauges.append(health.gauges)
+            demand_log = health.demand
+            issuing_demand = demand_log if settings.audit_log_full == "refuse" else not_demanded
         per_client, per_address = settings.rate_per_client, settings.rate_per_address
         authority = build_authority(
             issuer,
             trust,
-            MeasuredLedger(ledger, metrics.store_seconds, clock),
+            MeasuredLedger(DemandingLedger(ledger, issuing_demand), metrics.store_seconds, clock),
             keys=foreign_keys,
             clock=clock,
             leeway=settings.leeway,
@@ -92,17 +99,20 @@ async def opened(
                 authorization_server_metadata(settings.issuer, GRANTS),
                 keys_max_age=int(settings.rotation.cached_for),
             ),
-            ready=ReadyEndpoint(Readiness(issuer, database, clock).demand, stop_sign),
+            ready=ReadyEndpoint(
+                Readiness(issuer, database, clock, demand_log=issuing_demand).demand, stop_sign
+            ),
         )
         issuer.look_only_when_told()
         work: list[Coroutine[Any, Any, None]] = [look_at_keys(issuer)]
         if role.keeps:
+            await stack.enter_async_context(audit_log(settings, database, health))
             # before the first answer, so that a key in reserve is published as early as it can be
             await rotate_due(issuer, settings.rotation, ledger, clock)
             stack.push_async_callback(write_checkpoint, parts.audit, clock)  # of a clean stop
             work += [
                 forget_expired(ledger, clock),
-                rotate_keys(issuer, settings.rotation, ledger, clock),
+                rotate_keys(issuer, settings.rotation, ledger, clock, demand_log=demand_log),
                 write_checkpoints(parts.audit, clock),
             ]
             if settings.audit_retention is not None:
@@ -118,7 +128,7 @@ async def opened(
             routes,
             stop_sign,
             metrics=metrics,
-            administration=parts.administration(authority.trust, settings.rotation),
+            administration=parts.administration(authority.trust, settings.rotation, demand_log=demand_log),
             address_limit=address_limit,
             clock=clock,
         )

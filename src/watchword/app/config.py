@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 from watchword.app import setting_values as values
 from watchword.app.others import SEEN_WITHIN
@@ -55,6 +55,10 @@ class ServerSettings:
     """Seconds."""
     audit_retention: float | None = DEFAULT_AUDIT_RETENTION
     """Seconds for which audit events are kept; `None`: for ever."""
+    audit_log: "Path | Literal['-'] | None" = None
+    """Where each event is written besides: a file, or `-` for stderr."""
+    audit_log_full: Literal["refuse", "issue"] = "refuse"
+    """What the token endpoint does while the log cannot be written."""
     ca_file: Path | None = None
     jwks_max_age: float | None = None
     """Seconds for which keys of trusted issuers are kept; `None`: what their headers say, within bounds."""
@@ -99,6 +103,8 @@ class ServerSettings:
         if workers > 1 and keys is not None and keys.startswith("memory:"):
             source.wrong("WORKERS", "expected 1 with KEYS in memory, which processes do not share")
         kept = _read(source, "AUDIT_RETENTION", lambda text: values.duration(text, longest=_LONGEST))
+        audit_log = _audit_log(source)
+        full = _read(source, "AUDIT_LOG_FULL", _audit_log_full)
         jwks_max_age = _read(source, "JWKS_MAX_AGE", lambda text: values.duration(text, longest=_LONGEST))
         trust, ca_file = _file(source, "TRUST"), _file(source, "CA_FILE")
         if issuer is None or source.problems:
@@ -118,6 +124,8 @@ class ServerSettings:
             trust=trust,
             leeway=DEFAULT_LEEWAY if leeway is None else leeway,
             audit_retention=DEFAULT_AUDIT_RETENTION if kept is None else kept or None,
+            audit_log=audit_log,
+            audit_log_full=full or "refuse",
             ca_file=ca_file,
             jwks_max_age=jwks_max_age,
             warnings=tuple(source.warnings),
@@ -170,6 +178,25 @@ def _rotation(source: SettingSource, *, seen_within: float) -> RotationPolicy:
         for problem in error.problems:
             source.wrong("KEY_ACTIVE_FOR", problem.partition(": ")[2])
         return RotationPolicy()
+
+
+def _audit_log(source: SettingSource) -> "Path | Literal['-'] | None":
+    if source.text("AUDIT_LOG") == "-":
+        return "-"
+    path = source.path("AUDIT_LOG")
+    if path is not None and path.exists() and not path.is_file():
+        source.wrong("AUDIT_LOG", f"expected a file, or - for stderr, found something else at {path}")
+    elif path is not None and not path.parent.is_dir():
+        source.wrong("AUDIT_LOG", f"expected a file in a folder that exists, found no {path.parent}")
+    return path
+
+
+def _audit_log_full(text: str) -> Literal["refuse", "issue"]:
+    if text == "refuse":
+        return "refuse"
+    if text == "issue":
+        return "issue"
+    raise ValueError(f"expected refuse or issue, found {values.shown(text)}")
 
 
 def _database(source: SettingSource) -> Path:

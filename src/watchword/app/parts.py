@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from watchword.app.audit_key import AuditKey, audit_key_store
+from watchword.app.audit_log import Demand, not_demanded
 from watchword.app.config import ServerSettings
 from watchword.app.role import ALONE, Role
 from watchword.authority.admin.operation import AdminContext
@@ -37,7 +38,9 @@ class Parts:
     audit_key: AuditKey
     clock: Clock
 
-    def administration(self, trust: TrustInForce, policy: RotationPolicy) -> AdminContext:
+    def administration(
+        self, trust: TrustInForce, policy: RotationPolicy, *, demand_log: Demand = not_demanded
+    ) -> AdminContext:
         """Return what an operator works on."""
         return AdminContext(
             issuer=self.issuer,
@@ -50,6 +53,7 @@ class Parts:
             database=self.database,
             writer=self.database.writer,
             clock=self.clock,
+            demand_log=demand_log,
         )
 
 

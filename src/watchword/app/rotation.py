@@ -3,6 +3,7 @@
 import asyncio
 import logging
 
+from watchword.app.audit_log import Demand, not_demanded
 from watchword.clock import Clock
 from watchword.errors import KeyringError, StoreError
 from watchword.keys.issuer import RELOAD_SECONDS, Issuer
@@ -16,16 +17,31 @@ _SOONEST = 0.05
 _MAX_STEPS = 8  # more in a row than any keyring needs
 
 
-async def rotate_keys(issuer: Issuer, policy: RotationPolicy, ledger: SqlLedger, clock: Clock) -> None:
-    """Do each step of the planner when it is due; never returns."""
+async def rotate_keys(
+    issuer: Issuer,
+    policy: RotationPolicy,
+    ledger: SqlLedger,
+    clock: Clock,
+    *,
+    demand_log: Demand = not_demanded,
+) -> None:
+    """Do each step of the planner when it is due, unless the audit log cannot be written; never returns."""
     while True:
-        pause = await rotate_due(issuer, policy, ledger, clock)
+        pause = await rotate_due(issuer, policy, ledger, clock, demand_log=demand_log)
         await asyncio.sleep(pause)
 
 
-async def rotate_due(issuer: Issuer, policy: RotationPolicy, ledger: SqlLedger, clock: Clock) -> float:
+async def rotate_due(
+    issuer: Issuer,
+    policy: RotationPolicy,
+    ledger: SqlLedger,
+    clock: Clock,
+    *,
+    demand_log: Demand = not_demanded,
+) -> float:
     """Do every step that is due now; return how many seconds to wait before looking again."""
     try:
+        demand_log()
         for _ in range(_MAX_STEPS):
             step = await _step(issuer, policy, ledger)
             if isinstance(step, Wait):

@@ -33,6 +33,8 @@ SETTINGS = (
     Setting("RATE_PER_ADDRESS", "1000/2000", "requests per second and burst of each network; 0 is off"),
     Setting("TRUST", "", "the trust document that is applied at start when it is new"),
     Setting("AUDIT_RETENTION", "400d", "how long audit events are kept; 0 is for ever"),
+    Setting("AUDIT_LOG", "", "a file that takes each audit event as a line of JSON; `-` is stderr"),
+    Setting("AUDIT_LOG_FULL", "refuse", "what becomes of tokens while `AUDIT_LOG` cannot be written"),
     Setting("LEEWAY", "5s", "how far `nbf` and `iat` of a presented token may lie ahead; never `exp`"),
     Setting("JWKS_MAX_AGE", "what the issuer says", "how long keys of trusted issuers are kept"),
     Setting("CA_FILE", "", "PEM certificates to trust instead of the system's when keys are fetched"),

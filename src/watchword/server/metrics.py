@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 
 from watchword.errors import WatchwordError
-from watchword.telemetry.board import Board
+from watchword.telemetry.board import Board, Tally
 from watchword.telemetry.exposition import Counter, Gauge, Histogram, text
 
 ENDPOINTS = ("token", "introspect", "jwks", "metadata", "public_key", "live", "ready")
@@ -22,7 +22,16 @@ class Metrics:
         board: where the numbers of several processes stand; without it, this process is the service.
     """
 
-    __slots__ = ("gauges", "refusals", "replacements", "requests", "seconds", "store_seconds", "tokens")
+    __slots__ = (
+        "audit_log",
+        "gauges",
+        "refusals",
+        "replacements",
+        "requests",
+        "seconds",
+        "store_seconds",
+        "tokens",
+    )
 
     def __init__(self, grant_types: Collection[str], *, board: Board | None = None) -> None:
         self.requests = Counter(
@@ -61,6 +70,8 @@ class Metrics:
             "Processes of this service that ended and were replaced.",
             board,
         )
+        self.audit_log = Tally.of(board, 1)
+        """The sign of life of whoever writes the audit log."""
         self.gauges: list[Gauges] = []
 
     def answered(self, endpoint: str, status: int | None, code: str | None, seconds: float) -> None:

@@ -51,16 +51,19 @@ class AuditFile:
         finally:
             self._connection.execute("RELEASE look")
 
-    def events(self, *, after: int = 0, where: Mapping[str, Sequence[str]] = _ALL) -> Iterator[SealedEvent]:
+    def events(
+        self, *, after: int = 0, where: Mapping[str, Sequence[str]] = _ALL, limit: int = -1
+    ) -> Iterator[SealedEvent]:
         """Yield events above a number, in order, one at a time.
 
         Args:
             after: the number.
             where: only those in which each of these columns of `COVERED` has one of its values.
+            limit: at most so many; -1: all.
         """
         condition, values = _condition(where)
         for row in self._connection.execute(
-            f"{_READ} WHERE sequence > ?{condition} ORDER BY sequence", (after, *values)
+            f"{_READ} WHERE sequence > ?{condition} ORDER BY sequence LIMIT ?", (after, *values, limit)
         ):
             yield SealedEvent(row[:-2], row[-2], row[-1])
 
@@ -100,12 +103,18 @@ class AuditFile:
         ).fetchone()
         return None if found is None else StoredAnchor(*found)
 
-    def checkpoints(self) -> Iterator[StoredCheckpoint]:
-        """Yield the checkpoints that are kept, the oldest first."""
+    def checkpoints(self, *, after: int = 0) -> Iterator[StoredCheckpoint]:
+        """Yield the checkpoints that are kept and have a number above `after`, the oldest first."""
         for row in self._connection.execute(
-            "SELECT number, sequence, time, statement FROM audit_checkpoint ORDER BY number"
+            "SELECT number, sequence, time, statement FROM audit_checkpoint WHERE number > ? ORDER BY number",
+            (after,),
         ):
             yield StoredCheckpoint(*row)
+
+    def log_position(self) -> int | None:
+        """Return up to which number events were written to the log outside; `None`: there was none."""
+        found = self._connection.execute("SELECT sequence FROM audit_log_position WHERE id = 1").fetchone()
+        return None if found is None else int(found[0])
 
 
 @contextmanager

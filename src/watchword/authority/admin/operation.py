@@ -40,6 +40,8 @@ class AdminContext:
     writer: str
     """Names the writer in each event."""
     clock: Clock
+    demand_log: Callable[[], None] = lambda: None
+    """Raises `AuditLogUnavailable` while the audit log cannot be written; never waits."""
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held by whoever changes something: operations that change come one after the other."""
 

@@ -38,9 +38,10 @@ async def perform(context: AdminContext, name: str, body: bytes, operator: str) 
     if not operation.changes:
         return await operation.deed(context, request, operator)
     async with context.changing:
-        if operation.announced:
-            await context.ledger.record(_event(context, REQUESTED, name, request, operator))
         try:
+            context.demand_log()
+            if operation.announced:
+                await context.ledger.record(_event(context, REQUESTED, name, request, operator))
             return await operation.deed(context, request, operator)
         except WatchwordError as error:
             event = _event(context, REFUSED, f"{name}: {reason_of(error)}", request, operator, refused=True)
