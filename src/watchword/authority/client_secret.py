@@ -51,6 +51,8 @@ def read_basic(authorization: str) -> Credentials:
 
 
 def _form_decoded(text: str) -> str:
+    if "%" not in text and "+" not in text:
+        return text
     if _PERCENT.search(text):
         raise InvalidClient("expected Basic credentials to be form-urlencoded (RFC 6749 §2.3.1)")
     try:

@@ -47,11 +47,15 @@ def fields(text: bytes) -> list[tuple[str, str]]:
     if _BROKEN_PERCENT.search(text):
         raise RequestRefused(400, "expected % to be followed by two hexadecimal digits")
     found = []
-    for field in text.split(b"&"):
+    for field in text.replace(b"+", b" ").split(b"&"):
         if field:
-            name, _, value = field.replace(b"+", b" ").partition(b"=")
+            name, _, value = field.partition(b"=")
             try:
-                found.append((unquote_to_bytes(name).decode(), unquote_to_bytes(value).decode()))
+                found.append((_decoded(name), _decoded(value)))
             except UnicodeDecodeError:
                 raise RequestRefused(400, "expected parameters in UTF-8") from None
     return found
+
+
+def _decoded(text: bytes) -> str:
+    return (unquote_to_bytes(text) if b"%" in text else text).decode()

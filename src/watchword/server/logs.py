@@ -80,7 +80,7 @@ def line_of(time: float, level: str, logger: str, event: str, fields: Mapping[st
     }  # fmt: skip
     for name, value in fields.items():
         if value is not None:
-            line[name] = value if isinstance(value, _NUMBERS) else _text(value)
+            line[name] = value if isinstance(value, _NUMBERS) or _is_plain(value) else _text(value)
     text = _encode(line)
     # nearly every line is ASCII as it is; `json` is slower, and writes escapes for the others
     return text.decode("ascii") if text.isascii() else json.dumps(line, separators=(",", ":"))
@@ -100,6 +100,10 @@ class _Handler(logging.StreamHandler[TextIO]):
 
 _NUMBERS = (int, float)
 _encode = msgspec.json.Encoder().encode
+
+
+def _is_plain(value: object) -> bool:
+    return type(value) is str and len(value) <= MAX_VALUE and value.isprintable()
 
 
 def _text(value: object) -> object:

@@ -18,7 +18,7 @@ OPERATOR = "watchword.operator"
 class Request:
     """An HTTP request. Nothing of it decides who we are: not `Host`, not any forwarded header."""
 
-    __slots__ = ("_headers", "_receive", "id", "operator", "query")
+    __slots__ = ("_fields", "_headers", "_receive", "_repeated", "id", "operator", "query")
 
     def __init__(self, scope: Scope, receive: Receive, request_id: str) -> None:
         self.id = request_id
@@ -26,6 +26,8 @@ class Request:
         """Who is at the other end of the operator's socket; `None` on every other listener."""
         self.query: bytes = scope["query_string"]
         self._headers: list[tuple[bytes, bytes]] = scope["headers"]
+        self._fields: dict[bytes, bytes] | None = None
+        self._repeated = False
         self._receive = receive
 
     def header(self, name: bytes) -> str | None:
@@ -34,15 +36,19 @@ class Request:
         Raises:
             RequestRefused: it came twice, or is not ASCII.
         """
-        values = [value for key, value in self._headers if key == name]
-        if not values:
+        fields = self._fields
+        if fields is None:
+            fields = self._fields = dict(self._headers)
+            self._repeated = len(fields) != len(self._headers)
+        found = fields.get(name)
+        if found is None:
             return None
-        if len(values) > 1:
-            raise RequestRefused(
-                400, f"expected the header {name.decode()} once, found it {len(values)} times"
-            )
+        if self._repeated:
+            times = sum(key == name for key, _ in self._headers)
+            if times > 1:
+                raise RequestRefused(400, f"expected the header {name.decode()} once, found it {times} times")
         try:
-            return values[0].decode("ascii")
+            return found.decode("ascii")
         except UnicodeDecodeError:
             raise RequestRefused(400, f"expected the header {name.decode()} in ASCII") from None
 
