@@ -151,6 +151,11 @@ def issuer(found: ServerSettings, clock: Clock) -> Iterator[Finding]:
         )
         return
     yield Finding("OK", "issuer", f"{found.issuer} answers with its own metadata")
+    yield from skew(response, clock)
+
+
+def skew(response: Response, clock: Clock) -> Iterator[Finding]:
+    """Tell if our clock and that of whoever answered just now differ."""
     told = response.headers.get("date")
     try:
         skew = clock.now() - email.utils.parsedate_to_datetime(told).timestamp() if told else 0.0

@@ -15,7 +15,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "audit": "look at the audit, verify it, take it out",
         "clients": "keys and secrets by which services prove who they are",
         "demo": "three processes on this machine that show everything once",
-        "doctor": "look whether this machine and these settings can run a token service",
+        "doctor": "look whether this machine and these settings can run a token service, or use one",
         "keys": "look at the signing keys, and change them by hand",
         "serve": "run the token service",
         "token": "look into a token, or verify it",

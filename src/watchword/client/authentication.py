@@ -77,6 +77,11 @@ class KeyAuthentication:
         self._key = key
         self._audience = audience
 
+    @property
+    def kid(self) -> str:
+        """Which key it is, by its `kid`."""
+        return self._key.kid
+
     def authenticate(self, form: Form, headers: dict[str, str], *, issuer: str, now: float) -> None:
         """Add a signed assertion with a `jti` of its own."""
         form += [
