@@ -17,8 +17,7 @@ ANSWERED = {
     146,  # E keys at rest
     *range(155, 161),
     164,  # F rotation
-    *range(165, 173),
-    174,
+    *range(165, 175),
     175,  # G storage
     177,
     178,

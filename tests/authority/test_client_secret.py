@@ -153,7 +153,7 @@ def test_an_unknown_client_a_keyless_one_and_a_wrong_secret_differ_for_the_opera
     public = set()
     for client_id in ("nobody", "posts", "users"):
         with pytest.raises(InvalidClient) as caught:
-            demand_secret(Credentials(client_id, "guess"), world.document)
+            demand_secret(Credentials(client_id, "guess"), world.document, 0.0)
         public.add((caught.value.error, caught.value.public, caught.value.status))
     assert public == {("invalid_client", "client authentication failed", 401)}
 

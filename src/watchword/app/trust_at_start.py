@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from watchword.authority.applied_trust import apply_trust, document_of, stored_trust
+from watchword.authority.applied_trust import apply_trust, stored_trust
 from watchword.authority.trust_in_force import TrustInForce
 from watchword.clock import Clock
 from watchword.grants.stores import TrustStore
@@ -29,8 +29,7 @@ async def trust_at_start(path: Path | None, store: TrustStore, *, issuer: str, c
         digest = trust_document.digest(document)
         if applied is None or applied.source_digest != digest:
             await apply_trust(store, document, by=issuer, now=clock.now(), from_file=True)
-            return document
-    return document_of(applied)
+    return await stored_trust(store)
 
 
 class StoredTrust:

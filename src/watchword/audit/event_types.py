@@ -49,6 +49,18 @@ EVENT_TYPES: Mapping[str, EventType] = MappingProxyType(
         "key.removed": _type("actor kid", "a signing key that no token needs is gone"),
         "key.discarded": _type("actor kid", "a signing key that never signed is gone"),
         "trust.applied": _type("actor reason", "a trust document is in force; `reason` is its digest"),
+        "client.added": _type(
+            "actor client reason", "credentials of a client are registered; `reason` is the kind"
+        ),
+        "client.secret_rotated": _type(
+            "actor client reason", "a client has a new secret; `reason` says until when the old one is valid"
+        ),
+        "client.keys_set": _type(
+            "actor client reason", "a client has other keys; `reason` says until when the old ones are valid"
+        ),
+        "client.disabled": _type("actor client", "a client is refused, and so are its tokens here"),
+        "client.enabled": _type("actor client", "a client is no longer disabled"),
+        "client.removed": _type("actor client", "the registered credentials of a client are gone"),
         "operation.requested": _type(
             "actor client kid reason", "an operator asked for what cannot be taken back, before it is done"
         ),

@@ -59,6 +59,8 @@ class AssertionVerifier:
                 raise InvalidClient(f"no client is called {printable(names.issuer)}")
             keys = await self._keys_of(service, names.kid)
             key = self._named(keys, names.kid, assertion)
+            if not service.valid(str(names.kid), now):
+                raise KeyUnusable("the key has ended: it was replaced")
             policy = _policy(
                 service.client_id, self._issuer, algorithms=_algorithms(key), leeway=self._leeway
             )

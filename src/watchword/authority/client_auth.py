@@ -61,10 +61,12 @@ class ClientAuthenticator:
         if by_assertion:
             client = await self._by_assertion(parameters, document, now)
         elif authorization is not None:
-            client = AuthenticatedClient(demand_secret(read_basic(authorization), document))
+            client = AuthenticatedClient(demand_secret(read_basic(authorization), document, now))
         else:
             credentials = Credentials(parameters.require("client_id"), parameters.require("client_secret"))
-            client = AuthenticatedClient(demand_secret(credentials, document))
+            client = AuthenticatedClient(demand_secret(credentials, document, now))
+        if client.service.disabled:  # after the proof, so that a stranger does not learn it
+            raise InvalidClient(f"client {client.service.client_id} is disabled")
         named = parameters.get("client_id")
         if named is not None and named != client.service.client_id:
             raise InvalidRequest(f"client_id names {printable(named)}, but another client authenticated")

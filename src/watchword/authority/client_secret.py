@@ -61,8 +61,8 @@ def _form_decoded(text: str) -> str:
         raise InvalidClient("expected Basic credentials to be form-urlencoded UTF-8") from None
 
 
-def demand_secret(credentials: Credentials, document: TrustDocument) -> Service:
-    """Return the service that these credentials are of.
+def demand_secret(credentials: Credentials, document: TrustDocument, now: float) -> Service:
+    """Return the service that these credentials are of; a secret that has ended is none.
 
     An unknown client, one without secrets and one with a wrong secret cost the same hash and the same two
     comparisons, each in constant time.
@@ -71,14 +71,16 @@ def demand_secret(credentials: Credentials, document: TrustDocument) -> Service:
         InvalidClient: unknown client, another method than the registered one, or a wrong secret.
     """
     service = document.services.get(credentials.client_id)
-    stored = () if service is None else service.secret_sha256
+    known = () if service is None else service.secret_sha256
+    stored = tuple(secret for secret in known if service is not None and service.valid(secret, now))
     digest = sha256(credentials.secret.encode("utf-8", "surrogatepass")).hexdigest()
     first, second = (*stored, *_NOBODY)[:2]
     matches = hmac.compare_digest(digest, first) | hmac.compare_digest(digest, second)
     if service is None:
         raise InvalidClient(f"no client is called {printable(credentials.client_id)}")
-    if not stored:
+    if not known:
         raise InvalidClient(f"client {service.client_id} is registered for a key, not for a secret")
     if not matches:
-        raise InvalidClient(f"the secret of client {service.client_id} is wrong")
+        what = "has ended: it was replaced" if digest in known else "is wrong"
+        raise InvalidClient(f"the secret of client {service.client_id} {what}")
     return service

@@ -63,8 +63,10 @@ class OwnTokens:
                 )
         kind_of_subject(verified.subject.id, document)
         for name in (verified.client_id, *(actor.removeprefix(SERVICE_SPACE) for actor in verified.actors)):
-            if name not in document.services:
-                raise ClaimInvalid(f"client {printable(name or '')} of the token is not registered now")
+            service = document.services.get(name or "")
+            if service is None or service.disabled:
+                state = "not registered" if service is None else "disabled"
+                raise ClaimInvalid(f"client {printable(name or '')} of the token is {state} now")
         return verified
 
     def has_seen(self, token: str) -> bool:
@@ -90,10 +92,14 @@ def kind_of_subject(sub: str, document: TrustDocument) -> SubjectKind:
     """Return what kind of subject a `sub` of ours is, by its name space.
 
     Raises:
-        ClaimInvalid: a service or an issuer that is not in the document (any more), or no name space.
+        ClaimInvalid: a service or an issuer that is not in the document (any more), a disabled service, or no
+            name space.
     """
     space, bar, name = sub.partition("|")
-    if bar and space == "service" and name in document.services:
+    service = document.services.get(name) if bar and space == "service" else None
+    if service is not None:
+        if service.disabled:
+            raise ClaimInvalid(f"sub is the service {printable(name)}, which is disabled now")
         return "service"
     if bar and space == LOCAL:
         return "person"

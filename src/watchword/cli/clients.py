@@ -1,4 +1,4 @@
-"""`watchword clients`: keys and secrets by which services prove who they are; made offline."""
+"""`watchword clients`: keys and secrets by which services prove who they are."""
 
 import hashlib
 import re
@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from watchword.cli import registered
 from watchword.cli.output import json_option, say, say_json
 from watchword.cli.secret_file import write_new
 from watchword.errors import ConfigurationError
@@ -30,7 +31,19 @@ _out = click.option(
 
 @click.group()
 def clients() -> None:
-    """Make keys and secrets by which services prove who they are."""
+    """Make keys and secrets by which services prove who they are, register them, disable a service."""
+
+
+for _command in (
+    registered.add,
+    registered.disable,
+    registered.enable,
+    registered.remove,
+    registered.rotate_secret,
+    registered.set_keys,
+    registered.show,
+):
+    clients.add_command(_command)
 
 
 @clients.command("new-key")

@@ -1,6 +1,11 @@
 """Moments and spans as operators read them."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+
+import click
+
+from watchword.app.setting_values import duration
 
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
 
@@ -20,3 +25,15 @@ def lasting(seconds: float) -> str:
         if len(parts) == 2:
             break
     return " ".join(parts) or "0s"
+
+
+def span(longest: float) -> Callable[[click.Context, click.Parameter, str], float]:
+    """Return what reads a span of time on the command line, written as in the settings, as seconds."""
+
+    def read(_: click.Context, __: click.Parameter, text: str) -> float:
+        try:
+            return duration(text, longest=longest)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from None
+
+    return read

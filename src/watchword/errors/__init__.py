@@ -67,6 +67,7 @@ WatchwordError
 │   ├── OperationInvalid        operation_invalid            no such operation, or not its request
 │   ├── ConfirmationRequired    confirmation_required        name the thing twice
 │   ├── ChangedMeanwhile        changed_meanwhile            somebody else changed it first
+│   ├── RegistrationRefused     registration_refused         credentials of two sources, or another kind
 │   └── OperatorUnreachable     operator_unreachable         a server holds the folder and does not answer
 ├── OperationRefused            operation_refused            what a server said to an operation, with its code
 └── NoCaller                    no_caller                    an outbound call outside any request
@@ -83,6 +84,7 @@ from watchword.errors.administration import (
     OperationInvalid,
     OperationRefused,
     OperatorUnreachable,
+    RegistrationRefused,
 )
 from watchword.errors.house import (
     AlreadyConsumed,
@@ -204,6 +206,7 @@ __all__ = [
     "OperatorUnreachable",
     "OutboundError",
     "ProofRequired",
+    "RegistrationRefused",
     "RequestRefused",
     "RoleRequired",
     "SealBroken",

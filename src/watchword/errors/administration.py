@@ -29,6 +29,12 @@ class ChangedMeanwhile(AdministrationError):
     code = "changed_meanwhile"
 
 
+class RegistrationRefused(AdministrationError):
+    """Credentials of a client that cannot be registered like this; each service has them from one source."""
+
+    code = "registration_refused"
+
+
 class OperatorUnreachable(AdministrationError):
     """A server holds the data folder, and its operator's socket does not answer."""
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from watchword.audit.event import AuditEvent
+from watchword.trust.registration import Registration
 
 
 class Consumption(NamedTuple):
@@ -62,14 +63,27 @@ NO_DOCUMENT = ""
 
 
 class TrustStore(Protocol):
-    """Remembers which trust document is in force."""
+    """Remembers which trust document is in force, and what operators registered beside it."""
 
     async def applied(self) -> AppliedTrust | None:
         """Return the document in force; `None` if none was ever applied."""
         ...
 
     async def version(self) -> int:
-        """Return a number that changes whenever a document is applied; cheap to ask for."""
+        """Return a number that changes with each applied document and changed client; cheap to ask for."""
+        ...
+
+    async def registrations(self) -> tuple[Registration, ...]:
+        """Return what is registered beside the document, by `client_id`."""
+        ...
+
+    async def register(self, registration: Registration, *, event: AuditEvent) -> None:
+        """Replace the registration of a client and write the event that says so, in one transaction.
+
+        Raises:
+            ChangedMeanwhile: its version is not the stored one; nothing was written.
+            StoreUnavailable: nothing was written.
+        """
         ...
 
     async def apply(
@@ -80,6 +94,7 @@ class TrustStore(Protocol):
         source_digest: str | None,
         event: AuditEvent,
         expected: str | None = None,
+        ended: Sequence[tuple[Registration, AuditEvent]] = (),
     ) -> None:
         """Put a document in force and write the event that says so, in one transaction.
 
@@ -89,9 +104,10 @@ class TrustStore(Protocol):
             source_digest: of the file that it came from, or that the document before it came from.
             event: that says so.
             expected: the digest that must be in force until now, `NO_DOCUMENT` for none; `None`: whatever is.
+            ended: registrations that end with the document before, as `register` would write them.
 
         Raises:
-            ChangedMeanwhile: another document is in force; nothing was written.
+            ChangedMeanwhile: another document is in force, or a registration changed; nothing was written.
             StoreUnavailable: nothing was written.
         """
         ...

@@ -1,16 +1,18 @@
 """The reference of what the stores must do, in memory: for tests, and to be read first."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from msgspec import convert
 from msgspec.structs import asdict
 
 from watchword.audit.event import AuditEvent
 from watchword.audit.event_types import demand_known, surplus
-from watchword.errors import AlreadyConsumed
+from watchword.errors import AlreadyConsumed, ChangedMeanwhile
 from watchword.grants.stores import AppliedTrust, Consumption, IssuedToken
 from watchword.storage.events import storable
 from watchword.storage.trust import demand_expected
+from watchword.trust.registration import Registration
 
 
 class MemoryLedger:
@@ -80,6 +82,7 @@ class MemoryTrustStore:
     def __init__(self, ledger: MemoryLedger) -> None:
         self._ledger = ledger
         self._applied: AppliedTrust | None = None
+        self._registered: dict[str, Registration] = {}
         self._version = 0
 
     async def applied(self) -> AppliedTrust | None:
@@ -87,7 +90,7 @@ class MemoryTrustStore:
         return self._applied
 
     async def version(self) -> int:
-        """Return how many documents were applied so far."""
+        """Return a number that changes whenever a document is applied or a client changes."""
         return self._version
 
     async def apply(
@@ -98,10 +101,31 @@ class MemoryTrustStore:
         source_digest: str | None,
         event: AuditEvent,
         expected: str | None = None,
+        ended: Sequence[tuple[Registration, AuditEvent]] = (),
     ) -> None:
         """Put a document in force and write the event that says so."""
         if expected is not None:
             demand_expected(self._applied, expected)
+        for registration, _ in ended:
+            self._demand_version(registration)
         self._applied = AppliedTrust(digest, source_digest, document, event.time)
         self._version += 1
         await self._ledger.record(event)
+        for registration, end in ended:
+            await self.register(registration, event=end)
+
+    async def registrations(self) -> tuple[Registration, ...]:
+        """Return what is registered beside the document, by `client_id`."""
+        return tuple(self._registered[name] for name in sorted(self._registered))
+
+    async def register(self, registration: Registration, *, event: AuditEvent) -> None:
+        """Replace the registration of a client and write the event that says so."""
+        self._demand_version(registration)
+        self._registered[registration.client_id] = replace(registration, version=registration.version + 1)
+        self._version += 1
+        await self._ledger.record(event)
+
+    def _demand_version(self, registration: Registration) -> None:
+        held = self._registered.get(registration.client_id)
+        if registration.version != (0 if held is None else held.version):
+            raise ChangedMeanwhile(f"somebody else changed the client {registration.client_id}")

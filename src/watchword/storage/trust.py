@@ -1,10 +1,14 @@
 """The trust document in force, in SQL. Old ones are kept: what was allowed when is part of the audit."""
 
+from collections.abc import Sequence
+
 from watchword.audit.event import AuditEvent
 from watchword.errors import ChangedMeanwhile
 from watchword.grants.stores import NO_DOCUMENT, AppliedTrust
-from watchword.storage.database import Database, Intent, Statement
+from watchword.storage.clients import VERSION, registrations, save
+from watchword.storage.database import Database, Intent, Statement, Value
 from watchword.storage.events import append
+from watchword.trust.registration import Registration
 
 _APPLY = "INSERT INTO trust_document (digest, source_digest, document, applied_at) VALUES (?1, ?2, ?3, ?4)"
 _APPLIED = (
@@ -45,7 +49,7 @@ class SqlTrustStore:
         return await self._database.read(_applied())
 
     async def version(self) -> int:
-        """Return how many documents were applied so far."""
+        """Return a number that changes whenever a document is applied or a client changes."""
         return await self._database.read(_version())
 
     async def apply(
@@ -56,23 +60,38 @@ class SqlTrustStore:
         source_digest: str | None,
         event: AuditEvent,
         expected: str | None = None,
+        ended: Sequence[tuple[Registration, AuditEvent]] = (),
     ) -> None:
         """Put a document in force and write the event that says so, in one transaction."""
-        await self._database.run(self._apply(document, digest, source_digest, event, expected))
+        row = (digest, source_digest, document, event.time)
+        await self._database.run(self._apply(row, event, expected, ended))
+
+    async def registrations(self) -> tuple[Registration, ...]:
+        """Return what is registered beside the document, by `client_id`."""
+        return await self._database.read(registrations())
+
+    async def register(self, registration: Registration, *, event: AuditEvent) -> None:
+        """Replace the registration of a client and write the event that says so, in one transaction."""
+        await self._database.run(self._register(registration, event))
+
+    def _register(self, registration: Registration, event: AuditEvent) -> Intent[None]:
+        yield from save(registration)
+        yield append(event, writer=self._writer)
 
     def _apply(
         self,
-        document: bytes,
-        digest: str,
-        source_digest: str | None,
+        row: tuple[Value, ...],
         event: AuditEvent,
         expected: str | None,
+        ended: Sequence[tuple[Registration, AuditEvent]],
     ) -> Intent[None]:
         if expected is not None:
             found = yield from _applied()
             demand_expected(found, expected)
-        yield Statement(_APPLY, (digest, source_digest, document, event.time))
+        yield Statement(_APPLY, row)
         yield append(event, writer=self._writer)
+        for registration, end in ended:
+            yield from self._register(registration, end)
 
 
 def _applied() -> Intent[AppliedTrust | None]:
@@ -88,5 +107,5 @@ def _applied() -> Intent[AppliedTrust | None]:
 
 
 def _version() -> Intent[int]:
-    found = yield Statement("SELECT MAX(version) FROM trust_document")
+    found = yield Statement(f"SELECT (SELECT COALESCE(MAX(version), 0) FROM trust_document) + ({VERSION})")  # noqa: S608
     return int(found.rows[0][0] or 0)

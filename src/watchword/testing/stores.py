@@ -11,6 +11,7 @@ class TestOurLedger(LedgerContract):
 import asyncio
 from abc import ABC, abstractmethod
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,6 +28,7 @@ from watchword.grants.stores import (
     Ledger,
     TrustStore,
 )
+from watchword.trust.registration import Registration
 
 NOW = 1_790_000_000.0
 
@@ -287,7 +289,7 @@ class TrustStoreContract(ABC):
         async def story() -> None:
             async with self.open(tmp_path) as (store, audit):
 
-                async def replace(expected: str, name: str) -> None:
+                async def put(expected: str, name: str) -> None:
                     applied = AuditEvent(type="trust.applied", time=NOW, reason=name)
                     await store.apply(
                         name.encode(), digest=name, source_digest=None, event=applied, expected=expected
@@ -295,7 +297,7 @@ class TrustStoreContract(ABC):
 
                 for expected in (NO_DOCUMENT, "a"):
                     outcomes = await asyncio.gather(
-                        *(replace(expected, name) for name in "bcdefg"), return_exceptions=True
+                        *(put(expected, name) for name in "bcdefg"), return_exceptions=True
                     )
                     overtaken = [error for error in outcomes if error is not None]
                     assert len(overtaken) == 5
@@ -303,8 +305,72 @@ class TrustStoreContract(ABC):
                     if expected == NO_DOCUMENT:
                         found = await store.applied()
                         assert found is not None
-                        await replace(found.digest, "a")
+                        await put(found.digest, "a")
                 assert len(await audit.events()) == 3
+
+        asyncio.run(story())
+
+    def test_a_registration_is_replaced_by_whoever_saw_it_last_with_its_event(self, tmp_path: Path) -> None:
+        """Compare and set by version; the number that caches look at changes with it."""
+        first = Registration("posts").with_secret("a" * 64, NOW)
+
+        async def story() -> None:
+            async with self.open(tmp_path) as (store, audit):
+                assert await store.registrations() == ()
+                seen = [await store.version()]
+                for _ in range(2):
+                    added = AuditEvent(type="client.added", time=NOW, client="posts")
+                    try:
+                        await store.register(first, event=added)
+                    except ChangedMeanwhile:
+                        break
+                else:
+                    pytest.fail("a version was saved twice")
+                (found,) = await store.registrations()
+                assert (found.version, found.credentials) == (1, first.credentials)
+                seen.append(await store.version())
+                disabled = AuditEvent(type="client.disabled", time=NOW, client="posts")
+                await store.register(replace(found, disabled_since=NOW), event=disabled)
+                seen.append(await store.version())
+                assert len(set(seen)) == 3
+                assert [e.type for _, e in await audit.events()] == ["client.added", "client.disabled"]
+
+        async def later() -> None:
+            async with self.open(tmp_path) as (store, _):
+                (found,) = await store.registrations()
+                assert (found.version, found.disabled_since) == (2, NOW)
+
+        asyncio.run(story())
+        if self.durable:
+            asyncio.run(later())
+
+    def test_registrations_end_with_the_document_before_or_nothing_happens(self, tmp_path: Path) -> None:
+        """In one transaction: a registration that somebody changed meanwhile stops the whole of it."""
+        first = Registration("posts").with_secret("a" * 64, NOW)
+        applied = AuditEvent(type="trust.applied", time=NOW)
+        removed = AuditEvent(type="client.removed", time=NOW, client="posts")
+
+        async def story() -> None:
+            async with self.open(tmp_path) as (store, audit):
+                await store.register(first, event=AuditEvent(type="client.added", time=NOW))
+                (found,) = await store.registrations()
+                ended = found.without_credentials()
+                with pytest.raises(ChangedMeanwhile):
+                    await store.apply(
+                        b"new",
+                        digest="n",
+                        source_digest=None,
+                        event=applied,
+                        ended=[(replace(ended, version=7), removed)],
+                    )
+                assert await store.applied() is None
+                await store.apply(
+                    b"new", digest="n", source_digest=None, event=applied, ended=[(ended, removed)]
+                )
+                (found,) = await store.registrations()
+                assert (found.version, found.credentials) == (2, ())
+                kinds = [e.type for _, e in await audit.events()]
+                assert kinds == ["client.added", "trust.applied", "client.removed"]
 
         asyncio.run(story())
 

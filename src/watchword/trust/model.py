@@ -54,6 +54,15 @@ class Service:
     secret_sha256: tuple[str, ...] = ()
     """Hex SHA-256 of one or two client secrets: authenticates with `client_secret_basic` or `_post`."""
     allow: tuple[Rule, ...] = ()
+    ends: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    """When a registered key or secret ends, by `kid` or SHA-256; the document itself ends none."""
+    disabled: bool = False
+    """An operator disabled it: it proves itself in vain, and what names it in a token counts no more."""
+
+    def valid(self, credential: str, now: float) -> bool:
+        """Tell whether a registered key or secret has not ended."""
+        end = self.ends.get(credential)
+        return end is None or now < end
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,21 +129,21 @@ SERVICE_KEYS = (
         read_key_set,
         "a JWK Set",
         "Its public keys; it authenticates with `private_key_jwt`. Every key needs a `kid`.",
-        default_words="one of the four",
+        default_words="registered by `watchword clients add`",
     ),
     Key(
         "jwks_file",
         text,
         "the name of a file",
         "The same in a file, its name relative to the document's folder.",
-        default_words="one of the four",
+        default_words="registered by `watchword clients add`",
     ),
     Key(
         "jwks_uri",
         key_set_address,
         "an https URL",
         "Where it publishes its public keys; plain http on loopback only.",
-        default_words="one of the four",
+        default_words="registered by `watchword clients add`",
     ),
     Key(
         "secret_sha256",
@@ -151,7 +151,7 @@ SERVICE_KEYS = (
         "an array of one or two SHA-256 digests in hex",
         "Of its client secret, or of the old and the new one; it authenticates with `client_secret_basic` or "
         "`client_secret_post`.",
-        default_words="one of the four",
+        default_words="registered by `watchword clients add`",
     ),
     Key(
         "allow",

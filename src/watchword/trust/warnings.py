@@ -45,7 +45,11 @@ def _services(document: TrustDocument) -> Iterator[tuple[str, str]]:
     for service in document.services.values():
         place = below("services", service.client_id)
         if service.client_id in callers and not can_authenticate(service):
-            yield place, "it cannot authenticate, no key is registered: no rule with it as caller works yet"
+            remedy = "" if service.jwks is not None else f"; run: watchword clients add {service.client_id}"
+            yield (
+                place,
+                f"it cannot authenticate, no key is registered: no rule with it as caller works yet{remedy}",
+            )
         other = document.by_audience(service.client_id)
         if other is not None and other is not service:
             found = below("services", other.client_id)

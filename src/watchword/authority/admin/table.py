@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from watchword.authority.admin import audit, keys, trust
+from watchword.authority.admin import audit, clients, keys, trust
 from watchword.authority.admin.operation import Operation
 
 OPERATIONS: Mapping[str, Operation] = MappingProxyType(
     {
         **audit.OPERATIONS,
+        **clients.OPERATIONS,
         **keys.OPERATIONS,
         **trust.OPERATIONS,
     }

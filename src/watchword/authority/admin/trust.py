@@ -1,16 +1,18 @@
 """The trust document: what is in force, what another one would change, and putting that in force."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 
 from watchword.authority.admin.operation import AdminContext, Nothing, Operation, Request
-from watchword.authority.applied_trust import apply_trust, document_of
+from watchword.authority.applied_trust import apply_trust, demand_one_source, document_of, stored_trust
 from watchword.errors import ChangedMeanwhile
 from watchword.trust import document as trust_document
 from watchword.trust.diff import Difference, differences
 from watchword.trust.model import TrustDocument
+from watchword.trust.problems import below
+from watchword.trust.registration import Registration, in_force
 
 
 class ShownTrust(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,7 +34,7 @@ async def show(context: AdminContext, _: Nothing, __: str) -> ShownTrust:
         digest=trust_document.digest(document),
         applied_at=None if applied is None else applied.applied_at,
         document=msgspec.Raw(trust_document.to_json(document)),
-        warnings=trust_document.warnings(document),
+        warnings=trust_document.warnings(in_force(document, await context.trust_store.registrations())),
     )
 
 
@@ -84,17 +86,28 @@ async def apply(context: AdminContext, request: ApplyTrust, operator: str) -> Pl
         now=context.clock.now(),
         from_file=request.from_file,
     )
-    context.trust.replace(document)
+    context.trust.replace(await stored_trust(context.trust_store))
     return planned
 
 
 async def _compared(context: AdminContext, document: TrustDocument) -> PlannedTrust:
     old = document_of(await context.trust_store.applied())
+    registered = await context.trust_store.registrations()
+    demand_one_source(document, registered)
     return PlannedTrust(
         digest=trust_document.digest(document),
         in_force=trust_document.digest(old),
         changes=differences(old, document),
-        warnings=trust_document.warnings(document),
+        warnings=trust_document.warnings(in_force(document, registered)) + _ending(document, registered),
+    )
+
+
+def _ending(document: TrustDocument, registered: Iterable[Registration]) -> tuple[str, ...]:
+    """Return a warning for each registration that ends because its service goes."""
+    return tuple(
+        f"{below('services', registration.client_id)}: it goes, and its registered credentials end with it"
+        for registration in registered
+        if registration.credentials and registration.client_id not in document.services
     )
 
 
