@@ -155,6 +155,21 @@ def test_audit_events_are_kept_for_400_days_or_as_long_as_is_said_or_for_ever(tm
     assert load(tmp_path, ISSUER=ISSUER, AUDIT_RETENTION="0").audit_retention is None
 
 
+def test_the_audit_log_is_a_file_or_stderr_and_tokens_wait_for_it_unless_it_is_said(tmp_path):
+    assert load(tmp_path, ISSUER=ISSUER).audit_log is None
+    found = load(tmp_path, ISSUER=ISSUER, AUDIT_LOG="a.jsonl")
+    assert (found.audit_log, found.audit_log_full) == (tmp_path / "a.jsonl", "refuse")
+    found = load(tmp_path, ISSUER=ISSUER, AUDIT_LOG="-", AUDIT_LOG_FULL="issue")
+    assert (found.audit_log, found.audit_log_full) == ("-", "issue")
+    for name, value, text in (
+        ("AUDIT_LOG", ".", "expected a file, or - for stderr"),
+        ("AUDIT_LOG", "gone/a.jsonl", "expected a file in a folder that exists"),
+        ("AUDIT_LOG_FULL", "drop", "expected refuse or issue, found 'drop'"),
+    ):
+        (problem,) = problems(tmp_path, ISSUER=ISSUER, **{name: value})
+        assert problem.startswith(f"WATCHWORD_{name}: {text}")
+
+
 def test_settings_in_which_a_key_would_sign_before_verifiers_have_it_are_refused(tmp_path):
     (problem,) = problems(tmp_path, ISSUER=ISSUER, KEY_ACTIVE_FOR="30m", KEY_CACHED_FOR="1h")
     assert problem.startswith("WATCHWORD_KEY_ACTIVE_FOR: expected more than 3900 s, found 1800")

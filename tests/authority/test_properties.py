@@ -235,6 +235,14 @@ def test_there_are_as_many_events_as_tokens_and_as_many_refusals_as_refused(dice
     allowed = [event for event in events if event.outcome == "allowed"]
     assert [event.jti for event in allowed] == [token["jti"] for _, token, _ in journey.issued]
     assert len(events) == tries + len(NAMES)
+    told = {event.jti: event for event in allowed}
+    for _, token, _ in journey.issued:  # who acted is found by following the events back
+        event, actors = told.get(token["jti"]), []
+        while event is not None:
+            actors += [event.actor] if event.actor else []
+            event = told.get(event.parent_jti)
+        found = iter(actors)
+        assert all(actor in found for actor in chain(token)), (actors, chain(token))
     assert {event.type for event in events if event.outcome == "refused"} <= {"token.refused"}
     assert all(event.reason and event.client and event.time for event in events)
 

@@ -156,6 +156,60 @@ def test_a_clean_stop_leaves_a_checkpoint_of_everything(start):
     assert json.loads(audit(served, "verify", "--json"))["statements"] >= 1
 
 
+@pytest.mark.threat(198)
+def test_a_tail_that_was_cut_off_while_no_server_ran_is_told_at_the_start(start):
+    served = start()
+    assert served.token().status == 200
+    served.stop()
+    last = served.events()[-1]["sequence"]
+    change(served, f"DELETE FROM audit_event WHERE sequence = {last}")
+    again = start()
+    assert again.token().status == 200
+    again.stop()
+    (broken,) = [event for event in again.events() if event["type"] == "audit.broken"]
+    assert f"event {last}" in broken["reason"]
+    assert any("the audit was changed" in str(line) for line in again.log())
+    assert json.loads(audit(again, "verify", "--json", exit_code=1))["found"] > 0
+
+
+@pytest.mark.threat(205)
+def test_several_workers_write_several_chains_that_one_verification_covers(start):
+    served = start(WORKERS="2")
+    replies = [served.token() for _ in range(30)]
+    assert {reply.status for reply in replies} == {200}
+    report = json.loads(audit(served, "verify", "--json"))
+    assert report["ok"]
+    served.stop()
+    again = json.loads(audit(served, "verify", "--json"))
+    assert again["ok"]
+    writers = {event["writer"] for event in served.events() if event["type"] == "token.issued"}
+    assert writers < {chain["writer"] for chain in again["chains"]}  # the keeper wrote, too
+    assert sum(chain["events"] for chain in again["chains"]) == len(served.events())
+
+
+@pytest.mark.threat(201)
+def test_nothing_that_comes_in_breaks_a_line_of_the_audit(start, tmp_path):
+    served = start()
+    hostile = 'x\n{}\x1b[31m\u202e\x00\u2028\x7f"' + "y" * 5_000
+    for form in (
+        {"grant_type": hostile},
+        {"grant_type": "client_credentials", "audience": hostile},
+        {"grant_type": "client_credentials", "audience": "users", "scope": hostile},
+    ):
+        reply = served.request("POST", "/token", form=form, Authorization=served.basic("posts"))
+        assert reply.status == 400
+    audit(served, "export", "--out", str(tmp_path / "a.jsonl"))
+    lines = (tmp_path / "a.jsonl").read_bytes().split(b"\n")
+    assert all(0x20 <= byte < 0x7F for line in lines for byte in line)
+    refused = [json.loads(line) for line in lines if b"token.refused" in line]
+    assert len(refused) == 3
+    assert all(len(line["reason"]) <= 1_024 for line in refused)
+    told = audit(served, "tail", "-n", "3")
+    assert told.count("\n") == 3
+    assert told.replace("\n", "").isprintable()
+    assert json.loads(audit(served, "verify", "--json"))["ok"]
+
+
 def test_what_is_no_audit_is_named(start, tmp_path):
     served = start()
     for wrong, text in (

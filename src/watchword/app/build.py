@@ -113,7 +113,7 @@ async def opened(
             work += [
                 forget_expired(ledger, clock),
                 rotate_keys(issuer, settings.rotation, ledger, clock, demand_log=demand_log),
-                write_checkpoints(parts.audit, clock),
+                write_checkpoints(parts.audit, ledger, clock),
             ]
             if settings.audit_retention is not None:
                 work.append(forget_events(parts.audit, clock, kept=settings.audit_retention))

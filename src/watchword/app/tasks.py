@@ -1,10 +1,12 @@
 """What a running server does by itself."""
 
 import asyncio
+import contextlib
 import logging
 
+from watchword.audit.event import AuditEvent
 from watchword.clock import Clock
-from watchword.errors import KeyringError, StoreError
+from watchword.errors import CheckpointInvalid, KeyringError, StoreCorrupt, StoreError
 from watchword.storage.audit_trail import AuditTrail
 from watchword.storage.ledger import SqlLedger
 
@@ -39,8 +41,9 @@ async def forget_events(audit: AuditTrail, clock: Clock, *, kept: float) -> None
         await asyncio.sleep(pause)
 
 
-async def write_checkpoints(audit: AuditTrail, clock: Clock) -> None:
-    """Sign where the chains are, once an hour; never returns."""
+async def write_checkpoints(audit: AuditTrail, ledger: SqlLedger, clock: Clock) -> None:
+    """Sign where the chains are, once an hour, after a look at the last signature; never returns."""
+    await _look_at_last_checkpoint(audit, ledger, clock)
     while True:
         await write_checkpoint(audit, clock)
         await asyncio.sleep(CHECKPOINT_SECONDS)
@@ -52,3 +55,17 @@ async def write_checkpoint(audit: AuditTrail, clock: Clock) -> None:
         await audit.checkpoint(clock.now())
     except (StoreError, KeyringError) as error:
         logger.warning("no checkpoint of the audit for now: %s", error)
+
+
+async def _look_at_last_checkpoint(audit: AuditTrail, ledger: SqlLedger, clock: Clock) -> None:
+    try:
+        await audit.demand_last_checkpoint()
+    except (StoreCorrupt, CheckpointInvalid) as error:
+        logger.error("the audit was changed while no server ran: %s", error)  # no trace
+        event = AuditEvent(
+            type="audit.broken", time=clock.now(), outcome="refused", reason=f"{error.code}: {error}"
+        )
+        with contextlib.suppress(StoreError):
+            await ledger.record(event)
+    except StoreError as error:
+        logger.warning("the last checkpoint of the audit cannot be looked at now: %s", error)

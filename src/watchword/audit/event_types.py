@@ -67,6 +67,9 @@ EVENT_TYPES: Mapping[str, EventType] = MappingProxyType(
         "operation.refused": _type(
             "actor client kid reason", "an operator asked for something that was not done; `reason` is why"
         ),
+        "audit.broken": _type(
+            "reason", "at the start the last checkpoint does not fit the events: somebody changed them"
+        ),
         "store.restored": _type("reason", "the database is older than its folder: a copy was put back"),
     }
 )

@@ -22,6 +22,7 @@ _LAST = (
     " (SELECT coalesce(max(sequence), 0) FROM audit_unchained))"
 )
 _LATEST = "SELECT sequence, statement FROM audit_checkpoint ORDER BY number DESC LIMIT 1"
+_HASH = "SELECT hash FROM audit_event WHERE sequence = ?1 AND writer = ?2"
 _ADD = "INSERT INTO audit_checkpoint (sequence, time, statement) VALUES (?1, ?2, ?3)"
 _ANCHOR = "SELECT statement FROM audit_anchor WHERE id = 1"
 _OLDEST = f"SELECT {', '.join(COVERED)}, previous_hash, hash FROM audit_event ORDER BY sequence LIMIT ?1"  # noqa: S608
@@ -77,6 +78,16 @@ class AuditTrail:
         await self._database.run(_written(_ADD, (sequence, now, statement)))
         return statement
 
+    async def demand_last_checkpoint(self) -> None:
+        """Return if the last checkpoint still says what is there; cheap, and no verification of the rest.
+
+        Raises:
+            StoreCorrupt: an event that it knows is gone or is another one.
+            CheckpointInvalid: it is not signed by the audit key.
+            StoreUnavailable: nobody can say now.
+        """
+        await self._database.read(self._last_checkpoint())
+
     async def forget(self, now: float, *, kept: float, limit: int = 1_000) -> int:
         """Forget at most `limit` events that are older than `kept` seconds; return how many went.
 
@@ -98,6 +109,21 @@ class AuditTrail:
         )
         await self._database.run(_forget(oldest.sequence, self._sign(anchor, ANCHOR)))
         return oldest.events
+
+    def _last_checkpoint(self) -> Intent[None]:
+        latest = yield Statement(_LATEST)
+        stored = yield Statement(_ANCHOR)
+        if not latest.rows:
+            return
+        checkpoint = self._verify(str(latest.rows[0][1]), CHECKPOINT)
+        forgotten = self._verify(str(stored.rows[0][0]), ANCHOR).sequence if stored.rows else 0
+        for tail in checkpoint.chains:
+            found = yield Statement(_HASH, (tail.sequence, tail.writer))
+            if tail.sequence > forgotten and found.rows != [(tail.hash_bytes,)]:
+                raise StoreCorrupt(
+                    f"the last checkpoint knows event {tail.sequence} of writer {tail.writer:.40},"
+                    " which is gone or another one; look at it with watchword audit verify"
+                )
 
     def _oldest(self, before: float, limit: int) -> Intent[_Oldest]:
         stored = yield Statement(_ANCHOR)
