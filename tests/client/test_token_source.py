@@ -179,6 +179,17 @@ def test_a_token_is_renewed_in_the_background_before_it_expires(
     assert len(server.asked) == 2
 
 
+def test_tokens_that_came_together_are_not_renewed_together(
+    source: TokenSource, server: Any, clock: Any, subject: Subject
+) -> None:
+    for number in range(40):
+        run(source.exchange(subject(f"token-{number}", lifetime=10_000), USERS))
+    due = sorted((entry.renew_at - clock.monotonic()) / 120 for entry in source._entries._young.values())
+    assert 0.7 <= due[0] < 0.73
+    assert 0.77 < due[-1] <= 0.8
+    assert len(set(due)) > 30
+
+
 def test_an_expired_token_is_never_handed_out(
     source: TokenSource, server: Any, clock: Any, subject: Subject
 ) -> None:

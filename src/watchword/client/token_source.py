@@ -5,6 +5,7 @@ never a person's name, since one person has several sessions and each its own ri
 """
 
 import hashlib
+import secrets
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -22,7 +23,10 @@ from watchword.telemetry import Meter
 
 MAX_ENTRIES = 4096
 _MARGIN = 5.0  # seconds of life that a token must still have when it leaves; at most a tenth of its life
-_RENEW_AFTER = 0.8  # of its life a token is renewed in the background, while it still serves
+_RENEW_AFTER = (
+    0.8  # of its life a token is renewed in the background, while it still serves; or up to a tenth
+)
+_EARLIER = 0.1  # of its life earlier, so that tokens which came together are not all renewed together
 _TRUST = 30.0  # seconds for which a callee that refuses a token got for it just now is not believed again
 _PAUSE = 1.0  # a refusal is remembered for this long: those who wait do not ask the same again
 
@@ -244,7 +248,7 @@ class TokenSource:
             _Entry(
                 answer.access_token,
                 usable_until=before + life - min(_MARGIN, life / 10),
-                renew_at=before + life * _RENEW_AFTER if renewable else float("inf"),
+                renew_at=before + life * _renewal() if renewable else float("inf"),
                 trusted_until=float("-inf") if refused is None else before + _TRUST,
             ),
         )
@@ -258,6 +262,10 @@ class TokenSource:
         request_id = None if denied is None else denied.request_id
         self.last = (outcome, None if refusal is None else str(refusal))
         self._meter.requested(target.callee, outcome, seconds, request_id=request_id)
+
+
+def _renewal() -> float:
+    return _RENEW_AFTER - _EARLIER * secrets.randbelow(1_000) / 1_000
 
 
 def _unreachable(target: Target, error: Exception) -> TokenEndpointUnreachable:
