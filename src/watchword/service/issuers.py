@@ -11,7 +11,7 @@ from watchword.resource.metadata import IssuerMetadata
 from watchword.resource.verifier import AcceptedIssuer, TokenVerifier
 from watchword.telemetry import Meter
 from watchword.tokens.algorithms import PUBLIC_KEY_ALGORITHMS
-from watchword.tokens.policy import ACCESS_TOKEN_TYPE, VerificationPolicy
+from watchword.tokens.policy import ACCESS_TOKEN_TYPE, Names, VerificationPolicy
 from watchword.tokens.shared_secret import SharedSecret
 
 
@@ -29,15 +29,15 @@ class IssuerSettings:
     """Pins the key set, on whatever origin; else it is found through the metadata, on the issuer's own."""
     token_endpoint: str | None = None
     """Pins the token endpoint likewise; only used of the issuer that tokens are exchanged at."""
-    algorithms: Collection[str] = PUBLIC_KEY_ALGORITHMS
+    algorithms: Names = PUBLIC_KEY_ALGORITHMS
     """Every public-key algorithm by default. RSA keys without `alg` need either RS256 or PS256 named here."""
-    token_types: Collection[str] = (ACCESS_TOKEN_TYPE,)
-    token_kinds: Collection[str] = ("access_token",)
+    token_types: Names = (ACCESS_TOKEN_TYPE,)
+    token_kinds: Names = ("access_token",)
     """What a token may be, proven from its claims: Firebase sends ID tokens, so there say `("id_token",)`."""
     audience: str | Collection[str] | None = None
     """Names under which this issuer's tokens are meant for this service; `None`: the service's own."""
     scope_claim: str = "scope"
-    required_claims: Collection[str] = ()
+    required_claims: Names = ()
     missing_kid: Literal["refuse", "single_key"] = "refuse"
     requested_token_type: Literal["access_token", "jwt"] | None = None
     """Sent with an exchange where a server wants it said."""

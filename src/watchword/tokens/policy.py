@@ -1,6 +1,7 @@
 """What a verifier demands; nothing about security has a silent default (RFC 8725 §3)."""
 
 from collections.abc import Collection, Iterator
+from collections.abc import Set as AbstractSet
 from typing import Literal
 
 from watchword.errors import ConfigurationError
@@ -8,6 +9,9 @@ from watchword.tokens.algorithms import PUBLIC_KEY_ALGORITHMS
 from watchword.tokens.claims import MAX_ACTORS
 from watchword.tokens.jws import MAX_TOKEN_LENGTH, normal_type
 from watchword.tokens.kind import TOKEN_KINDS
+
+Names = AbstractSet[str] | tuple[str, ...] | list[str]
+"""Several names. One text is not meant: as a `Collection[str]` it would be, and `in` would look inside it."""
 
 ACCESS_TOKEN_TYPE = "at+jwt"
 MAX_LEEWAY = 60
@@ -71,12 +75,12 @@ class VerificationPolicy:
         self,
         issuer: str,
         audience: str | Collection[str],
-        algorithms: Collection[str],
+        algorithms: Names,
         *,
-        token_types: Collection[str] = (ACCESS_TOKEN_TYPE,),
-        token_kinds: Collection[str] = ("access_token",),
+        token_types: Names = (ACCESS_TOKEN_TYPE,),
+        token_kinds: Names = ("access_token",),
         leeway: float = 0,
-        required_claims: Collection[str] = (),
+        required_claims: Names = (),
         missing_kid: Literal["refuse", "single_key"] = "refuse",
         scope_claim: str = "scope",
         max_actors: int = MAX_ACTORS,
