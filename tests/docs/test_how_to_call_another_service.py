@@ -1,5 +1,6 @@
 """The how-to of outbound calls: its ways to have a caller, and the header for any library, over real HTTP."""
 
+import asyncio
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -91,3 +92,21 @@ def test_every_row_of_the_table_leads_to_an_example() -> None:
         path.parent.name for path in (Path(__file__).resolve().parents[2] / "examples").glob("*/orders.py")
     }
     assert examples == folders
+
+
+def test_many_calls_at_once_are_for_the_caller_with_one_exchange(issuer: IssuingPeer, users: Peer) -> None:
+    page = module("many.py")
+    ids = [f"person-{number}" for number in range(250)]
+    with page["ww"].acting_for(issuer.token()):
+        assert page["authors"](ids[:12]) == [[{"user_id": "john_doe"}]] * 12
+        assert page["authors_in_batches"](ids) == [{"user_id": "john_doe"}] * 3
+
+        async def by_tasks() -> object:
+            found = await page["authors_by_tasks"](ids[:12])
+            await page["ww"].aclose()
+            return found
+
+        assert asyncio.run(by_tasks()) == [[{"user_id": "john_doe"}]] * 12
+    assert [path.partition("?")[0] for path, _ in users.requests].count("/users") == 3
+    assert len(users.requests) == 27
+    assert sum(target == "/token" for target, _ in issuer.requests) == 1
