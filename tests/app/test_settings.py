@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from watchword.app.config import ServerSettings
 from watchword.app.setting_values import Address, address, duration, issuer
-from watchword.app.settings_table import RESERVED, SETTINGS
+from watchword.app.settings_table import SETTINGS
 from watchword.errors import ConfigurationError
 
 ISSUER = "http://127.0.0.1:9000"
@@ -33,7 +33,7 @@ def test_the_issuers_url_is_all_that_is_needed(tmp_path):
     assert settings == ServerSettings(
         issuer=ISSUER,
         database=tmp_path / "watchword-data" / "watchword.db",
-        keys=f"files:{tmp_path / 'watchword-data' / 'keys'}",
+        keys="database:",
         listen=Address("127.0.0.1", 9000),
     )
     assert (settings.rotation.algorithm, settings.leeway, settings.trust) == ("ES256", 5, None)
@@ -214,12 +214,6 @@ def test_a_service_may_share_the_environment_and_so_may_kubernetes(tmp_path):
     assert settings.warnings == ()
 
 
-@pytest.mark.parametrize("name", RESERVED)
-def test_protection_that_is_not_there_yet_is_not_promised(tmp_path, name):
-    (problem,) = problems(tmp_path, **{"ISSUER": ISSUER, name: "x"})
-    assert problem.startswith(f"WATCHWORD_{name}: this release does not know it yet")
-
-
 def test_the_reference_page_lists_exactly_the_settings_that_exist():
     page = (Path(__file__).resolve().parents[2] / "docs" / "reference" / "settings.md").read_text()
     server = page.partition("## The token service")[2].partition("\n## ")[0]
@@ -227,7 +221,6 @@ def test_the_reference_page_lists_exactly_the_settings_that_exist():
     assert [(name, default) for name, default, _ in rows] == [
         (s.name, f"`{s.default}`" if s.default else "") for s in SETTINGS
     ]
-    assert all(f"`{name}`" in page for name in RESERVED)
 
 
 def test_the_reference_page_lists_exactly_the_settings_of_a_service():

@@ -1,12 +1,16 @@
 """`watchword keys` beside a running server, and without one: in force in the very next answer."""
 
-import json
 import os
 import signal
 import subprocess
 import sys
 
 import pytest
+
+from watchword.clock import SYSTEM_CLOCK
+from watchword.keys.keyring import Keyring
+from watchword.keystores.files import FileKeyStore
+from watchword.tokens.private_key import PrivateKey
 
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
@@ -124,14 +128,10 @@ def test_a_key_changes_by_hand_and_old_tokens_stay_good(start) -> None:
 
 
 @pytest.mark.threat(174)
-def test_a_key_older_than_the_policy_is_warned_of(start) -> None:
-    served = start()
-    state = served.folder / "watchword-data" / "keys" / "keyring.json"
-    assert served.stop() == 0
-    held = json.loads(state.read_text())
-    for key in held["keys"]:
-        key["since"] -= 40 * 86_400
-    state.write_text(json.dumps(held))
+def test_a_key_older_than_the_policy_is_warned_of(start, tmp_path) -> None:
+    key, long_ago = PrivateKey.generate(), SYSTEM_CLOCK.now() - 40 * 86_400
+    FileKeyStore(tmp_path / "keys").save(Keyring().prepare(key, long_ago).activate(key.kid, long_ago))
+    served = start(KEYS="files:keys")
     (warning,) = served.told("keys", "show")["warnings"]
     assert "signs for 40.0 days, longer than KEY_ACTIVE_FOR" in warning
 

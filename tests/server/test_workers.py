@@ -249,9 +249,10 @@ def test_what_keeps_a_process_from_starting_ends_the_whole_and_is_told_in_words(
     code, (line,) = refused(tmp_path, TLS_CERT="cert.pem", TLS_KEY="key.pem")
     assert code == 2
     assert line.startswith("watchword: WATCHWORD_TLS_CERT: expected a certificate chain")
-    keys = tmp_path / "watchword-data" / "keys" / "keyring.json"
-    keys.write_text("{")
-    code, (line,) = refused(tmp_path)
+    (tmp_path / "keys").mkdir(mode=0o700)
+    (tmp_path / "keys" / "keyring.json").write_text("{")
+    (tmp_path / "keys" / "keyring.json").chmod(0o600)
+    code, (line,) = refused(tmp_path, KEYS="files:keys")
     assert code == 1
     assert "keyring.json is damaged" in line
 

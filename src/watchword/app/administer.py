@@ -1,5 +1,6 @@
 """One way to an operation: the running server if there is one, else the data folder itself."""
 
+import sys
 from typing import Any
 
 import msgspec
@@ -7,6 +8,7 @@ import msgspec
 from watchword.app.admin_client import NobodyListens, perform_at
 from watchword.app.config import ServerSettings
 from watchword.app.offline import perform_offline
+from watchword.app.sealing import leave_environment
 from watchword.errors import DataFolderInUse, OperatorUnreachable
 
 
@@ -28,6 +30,7 @@ def administer(settings: ServerSettings, name: str, request: msgspec.Struct) -> 
         return perform_at(settings.operators_socket, name, body)
     except NobodyListens:
         pass
+    leave_environment(settings.seal, sys.orig_argv, sys.executable)
     try:
         return perform_offline(settings, name, body)
     except DataFolderInUse as error:

@@ -1,11 +1,9 @@
 """The key that signs statements about the audit: never one that signs tokens, and kept apart from those."""
 
-from watchword.app.config import ServerSettings
 from watchword.audit.checkpoint import Checkpoint, signed, verified
 from watchword.clock import Clock
 from watchword.keys.live_keyring import LiveKeyring
 from watchword.keys.store import KeyStore
-from watchword.keystores import open_key_store
 from watchword.tokens.jwk_set import JWKSet
 from watchword.tokens.private_key import DEFAULT_ALGORITHM
 
@@ -31,6 +29,14 @@ class AuditKey:
         """The keys by which anybody verifies."""
         return self._keys.current.jwk_set()
 
+    def reseal(self) -> None:
+        """Save the key as it is: whatever seals it now, does so anew.
+
+        Raises:
+            KeyringError: the store cannot be read or written.
+        """
+        self._keys.change(lambda keyring: keyring)
+
     def sign(self, checkpoint: Checkpoint, typ: str) -> str:
         """Return a statement as a compact JWS.
 
@@ -46,9 +52,3 @@ class AuditKey:
             CheckpointInvalid: it is none of ours.
         """
         return verified(statement, self.public, typ=typ)
-
-
-def audit_key_store(settings: ServerSettings) -> KeyStore:
-    """Return the place of the audit key: a folder of its own, or memory where all keys live there."""
-    in_memory = settings.keys.startswith("memory:")
-    return open_key_store("memory:" if in_memory else f"files:{settings.data_folder / 'audit-keys'}")

@@ -7,6 +7,7 @@ from typing import Any, Literal, Self, TypeVar
 
 from watchword.app import setting_values as values
 from watchword.app.others import SEEN_WITHIN
+from watchword.app.seal_sources import SealSource, seal_sources
 from watchword.app.setting_source import SettingSource
 from watchword.app.setting_values import Address
 from watchword.authority.build import DEFAULT_LEEWAY
@@ -36,7 +37,9 @@ class ServerSettings:
     issuer: str
     database: Path
     keys: str
-    """As `watchword.keystores.open_key_store` reads it."""
+    """`database:`, or as `watchword.keystores.open_key_store` reads it."""
+    seal: tuple[SealSource, ...] = ()
+    """Where the sealing keys come from, the one that seals first; empty: a file in the data folder."""
     rotation: RotationPolicy = field(default_factory=RotationPolicy)
     """How long a signing key lives in each state, and the algorithm of new ones."""
     listen: Address
@@ -99,7 +102,8 @@ class ServerSettings:
         workers = _read(source, "WORKERS", values.workers) or 1
         rotation = _rotation(source, seen_within=SEEN_WITHIN if workers > 1 else 0.0)
         database = _database(source)
-        keys = _read(source, "KEYS", lambda text: _keys(text, source.folder))
+        keys = _read(source, "KEYS", lambda text: _keys(text, source.folder)) or _usual_keys(source, database)
+        seal = _read(source, "SEAL", lambda text: seal_sources(text, source.folder))
         if workers > 1 and keys is not None and keys.startswith("memory:"):
             source.wrong("WORKERS", "expected 1 with KEYS in memory, which processes do not share")
         kept = _read(source, "AUDIT_RETENTION", lambda text: values.duration(text, longest=_LONGEST))
@@ -112,7 +116,8 @@ class ServerSettings:
         return cls(
             issuer=issuer,
             database=database,
-            keys=keys or f"files:{database.parent / 'keys'}",
+            keys=keys,
+            seal=seal or (),
             rotation=rotation,
             listen=listen or values.default_address(issuer),
             workers=workers,
@@ -213,10 +218,22 @@ def _database(source: SettingSource) -> Path:
     return path
 
 
+def _usual_keys(source: SettingSource, database: Path) -> str:
+    """Return the database, unless the keys of an earlier release are in their folder: those go on."""
+    folder = database.parent / "keys"
+    if source.text("KEYS") is not None or not (folder / "keyring.json").exists():
+        return "database:"
+    source.warnings.append(
+        f"WATCHWORD_KEYS: not set, and keys of an earlier release are in {folder}: they stay there and are"
+        f" sealed with their next change; set files:{folder} to keep it so, or database: to move them"
+    )
+    return f"files:{folder}"
+
+
 def _keys(text: str, folder: Path) -> str:
     kind, colon, place = text.partition(":")
-    if not colon or kind not in KEY_STORES or (kind == "files") != bool(place):
-        raise ValueError(f"expected files:<folder> or memory:, found {values.shown(text)}")
+    if not colon or kind not in {"database", *KEY_STORES} or (kind == "files") != bool(place):
+        raise ValueError(f"expected database:, files:<folder> or memory:, found {values.shown(text)}")
     return f"files:{folder / Path(place).expanduser()}" if kind == "files" else text
 
 

@@ -6,20 +6,20 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from watchword.app.audit_key import AuditKey, audit_key_store
+from watchword.app.audit_key import AuditKey
 from watchword.app.audit_log import Demand, not_demanded
 from watchword.app.config import ServerSettings
+from watchword.app.key_places import AUDIT, KeyPlaces, keyring_problems
 from watchword.app.role import ALONE, Role
 from watchword.authority.admin.operation import AdminContext
 from watchword.authority.trust_in_force import TrustInForce
 from watchword.clock import Clock
 from watchword.keys.issuer import Issuer
 from watchword.keys.rotation import RotationPolicy
-from watchword.keystores import open_key_store
+from watchword.keys.sealed_keyring import TOKENS
 from watchword.storage.audit_trail import AuditTrail
 from watchword.storage.key_events import KeyEvents
 from watchword.storage.ledger import SqlLedger
-from watchword.storage.recorded_keys import RecordedKeyStore
 from watchword.storage.sqlite import SqliteDatabase, join_sqlite, open_sqlite
 from watchword.storage.trust import SqlTrustStore
 
@@ -36,6 +36,8 @@ class Parts:
     ledger: SqlLedger
     audit: AuditTrail
     audit_key: AuditKey
+    sealing_key: str | None
+    """Its name; `None`: nothing is sealed."""
     clock: Clock
 
     def administration(
@@ -50,11 +52,18 @@ class Parts:
             ledger=self.ledger,
             audit=self.audit,
             audit_keys=lambda: self.audit_key.public,
+            reseal=self._reseal,
             database=self.database,
             writer=self.database.writer,
             clock=self.clock,
             demand_log=demand_log,
         )
+
+    def _reseal(self, operator: str) -> str | None:
+        if self.sealing_key is not None:
+            self.issuer.change_keys(lambda keyring: keyring, by=operator)
+            self.audit_key.reseal()
+        return self.sealing_key
 
 
 @asynccontextmanager
@@ -80,15 +89,10 @@ async def opened_parts(settings: ServerSettings, *, role: Role = ALONE, clock: C
         stack.push_async_callback(database.aclose)
         if database.restored:
             logger.warning("the database is older than its folder: somebody put a copy of it back")
-        events = KeyEvents(settings.issuer, database.writer, clock)
-        keys = RecordedKeyStore(open_key_store(settings.keys), database, events)
-        # a first key is made, and its event written: not on the event loop
-        issuer = await asyncio.to_thread(
-            Issuer, settings.issuer, keys, algorithm=settings.rotation.algorithm, clock=clock
-        )
+        # keys are made, and their events written: not on the event loop
+        issuer, audit_key, sealing_key = await asyncio.to_thread(_keys, settings, database, clock)
         ledger = SqlLedger(database, writer=database.writer)
         stack.push_async_callback(ledger.aclose)
-        audit_key = AuditKey(audit_key_store(settings), clock)
         yield Parts(
             database=database,
             issuer=issuer,
@@ -96,5 +100,17 @@ async def opened_parts(settings: ServerSettings, *, role: Role = ALONE, clock: C
             ledger=ledger,
             audit=AuditTrail(database, issuer=settings.issuer, sign=audit_key.sign, verify=audit_key.verify),
             audit_key=audit_key,
+            sealing_key=sealing_key,
             clock=clock,
         )
+
+
+def _keys(
+    settings: ServerSettings, database: SqliteDatabase, clock: Clock
+) -> tuple[Issuer, AuditKey, str | None]:
+    places = KeyPlaces(settings, database, KeyEvents(settings.issuer, database.writer, clock))
+    tokens = places.store(TOKENS)
+    issuer = Issuer(settings.issuer, tokens, algorithm=settings.rotation.algorithm, clock=clock)
+    for problem in keyring_problems(tokens):
+        logger.error("%s; the other keys go on working", problem)
+    return issuer, AuditKey(places.store(AUDIT), clock), places.sealing_key

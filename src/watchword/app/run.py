@@ -15,6 +15,7 @@ from watchword.app.hardening import seal_memory
 from watchword.app.listening import listening_socket, operators_sockets
 from watchword.app.notify import Notifier
 from watchword.app.operators_door import operators_door
+from watchword.app.sealing import read_before_forks
 from watchword.app.setting_values import Address
 from watchword.app.workers.service import run_processes
 from watchword.server import logs
@@ -39,6 +40,7 @@ def run(settings: ServerSettings, *, on_ready: Callable[[Address], None]) -> Non
     seal_memory()  # before a key is in it
     for warning in settings.warnings:
         logger.warning(warning)
+    read_before_forks(settings.seal)
     notifier = Notifier(os.environ)
     with listening_socket(settings.listen) as listener:
         address = Address(*listener.getsockname()[:2])

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from watchword.app.settings_table import FILE, OF_SERVICES, OF_THE_PROCESS, PREFIX, RESERVED, SETTINGS
+from watchword.app.settings_table import FILE, OF_SERVICES, OF_THE_PROCESS, PREFIX, SETTINGS
 
 # Kubernetes puts these into every container beside a service that is called `watchword`
 _SERVICE_LINK = re.compile(r"SERVICE_(HOST|PORT.*)|PORT(_.*)?")
@@ -89,12 +89,6 @@ class SettingSource:
             in_file = name.lower() in self._file and name not in self._environ
             shown = f"{FILE}: {name.lower()}" if in_file else f"{PREFIX}{name}"
             if name in known or name.startswith("URL_") or (name in OF_THE_PROCESS and not in_file):
-                continue
-            if name.removesuffix("_FILE") in RESERVED:
-                self.problems.append(
-                    f"{shown}: this release does not know it yet, and without it nothing would be protected; "
-                    "leave it out"
-                )
                 continue
             close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.75)
             if close:

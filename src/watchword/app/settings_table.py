@@ -18,7 +18,8 @@ class Setting(NamedTuple):
 SETTINGS = (
     Setting("ISSUER", "", "the URL of this token service, exactly as it stands in `iss`"),
     Setting("DATABASE", "./watchword-data/watchword.db", "the SQLite file; its folder is the data folder"),
-    Setting("KEYS", "files:<data folder>/keys", "where the signing keys live: `files:<folder>` or `memory:`"),
+    Setting("KEYS", "database:", "where the signing keys live: `database:`, `files:<folder>` or `memory:`"),
+    Setting("SEAL", "file:<data folder>/sealing.key", "where the key is under which they are sealed"),
     Setting("SIGNING_ALGORITHM", "ES256", "the algorithm of new signing keys; a change begins a rotation"),
     Setting("KEY_ACTIVE_FOR", "30d", "how long a key signs before the next one takes over"),
     Setting("KEY_CACHED_FOR", "1h", "how long verifiers may keep a key set; a new key waits that long"),
@@ -39,9 +40,6 @@ SETTINGS = (
     Setting("JWKS_MAX_AGE", "what the issuer says", "how long keys of trusted issuers are kept"),
     Setting("CA_FILE", "", "PEM certificates to trust instead of the system's when keys are fetched"),
 )
-
-RESERVED = ("SEAL",)
-"""Names of later releases: whoever sets one expects protection that is not there yet."""
 
 OF_SERVICES = (
     "AUDIENCE",

@@ -48,6 +48,10 @@ EVENT_TYPES: Mapping[str, EventType] = MappingProxyType(
         "key.revoked": _type("actor kid", "a signing key is trusted no longer"),
         "key.removed": _type("actor kid", "a signing key that no token needs is gone"),
         "key.discarded": _type("actor kid", "a signing key that never signed is gone"),
+        "key.exported": _type("actor kid", "a private signing key is about to leave, sealed in a file"),
+        "keyring.resealed": _type(
+            "actor reason", "every signing key is sealed anew; `reason` is the name of the sealing key"
+        ),
         "trust.applied": _type("actor reason", "a trust document is in force; `reason` is its digest"),
         "client.added": _type(
             "actor client reason", "credentials of a client are registered; `reason` is the kind"

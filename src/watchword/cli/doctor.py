@@ -63,7 +63,7 @@ def _findings() -> Iterator[Finding]:
     yield from examine.used(settings)
     yield from examine.data_folder(settings.data_folder)
     yield from examine.tls(settings.tls)
-    yield from examine.keys(settings.keys)
+    yield from examine.keys(settings)
     yield from examine.trust(settings.trust)
     yield from examine.issuer(settings, SYSTEM_CLOCK)
 

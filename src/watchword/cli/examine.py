@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from watchword.app.config import ServerSettings
+from watchword.app.key_places import looked_at
 from watchword.clock import Clock
 from watchword.errors import (
     ConfigurationError,
@@ -15,11 +16,11 @@ from watchword.errors import (
     FetchFailed,
     KeyringError,
     NoActiveKey,
+    StoreError,
     TokenError,
     TrustError,
 )
 from watchword.fetch import Flow, Request, Response, Transport
-from watchword.keystores import open_key_store
 from watchword.resource.metadata import locations, parse
 from watchword.server.tls import Pair
 from watchword.server.tls import load as load_tls
@@ -85,17 +86,20 @@ def data_folder(path: Path) -> Iterator[Finding]:
         yield Finding("OK", "data folder", f"{path} is this user's alone")
 
 
-def keys(place: str) -> Iterator[Finding]:
-    """Load the signing keys, without making the first one."""
+def keys(found: ServerSettings) -> Iterator[Finding]:
+    """Load the signing keys, without making the first one or the key under which they are sealed."""
+    place = found.keys
     try:
-        keyring = open_key_store(place).load()
-        if not keyring.entries:
+        keyring = looked_at(found).load()
+        if not keyring.states:
             yield Finding("OK", "keys", f"none in {place} yet; the first start makes one")
             return
+        for lost in keyring.unusable:
+            yield Finding("FAIL", "keys", f"{lost.kid} cannot be used: {lost.problem}; restore its record")
         active = keyring.active
     except NoActiveKey:
         yield Finding("FAIL", "keys", f"none of the keys in {place} is active: no token can be issued")
-    except (KeyringError, ConfigurationError) as error:
+    except (KeyringError, StoreError, ConfigurationError) as error:
         yield Finding("FAIL", "keys", str(error))
     else:
         yield Finding("OK", "keys", f"{len(keyring.entries)} in {place}; {active.key.alg} {active.kid} signs")

@@ -1,6 +1,5 @@
 """`watchword keys`: look at the signing keys, and change them by hand."""
 
-import re
 from typing import Any
 
 import click
@@ -8,29 +7,11 @@ import click
 from watchword.authority.admin.keys import NamedKey, RetireKey, RevokeKey
 from watchword.authority.admin.operation import Nothing
 from watchword.cli.asking import ask
+from watchword.cli.key_argument import OfOneKey, confirm_option, kid_argument
+from watchword.cli.key_files import bring_in, export, new_seal, remove, reseal
 from watchword.cli.output import json_option, say, say_json
 from watchword.cli.times import lasting, moment
 from watchword.keys.by_hand import Unready
-
-_kid = click.argument("kid")
-_confirm = click.option("--confirm", metavar="KID", help="The same KID once more: this cannot be taken back.")
-
-_DASHED_KID = re.compile(r"-[A-Za-z0-9_-]{42}")
-
-
-class _OfOneKey(click.Command):
-    """A command of one KID: a thumbprint in base64url, of which one in 64 looks like an option."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        kids = [
-            number
-            for number, argument in enumerate(args)
-            if _DASHED_KID.fullmatch(argument) and args[number - 1 : number] != ["--confirm"]
-        ]
-        if kids and "--" not in args:
-            others = [argument for number, argument in enumerate(args) if number not in kids]
-            args = [*others, "--", *(args[number] for number in kids)]
-        return super().parse_args(ctx, args)
 
 
 @click.group()
@@ -67,8 +48,8 @@ def prepare(*, as_json: bool) -> None:
     say(f"{told['kid']} ({told['algorithm']}) is published; it may sign from {moment(told['ready_at'])}")
 
 
-@keys.command(cls=_OfOneKey)
-@_kid
+@keys.command(cls=OfOneKey)
+@kid_argument
 @json_option
 def activate(*, kid: str, as_json: bool) -> None:
     """Let a prepared key sign now; the one that signed goes on verifying.
@@ -78,9 +59,9 @@ def activate(*, kid: str, as_json: bool) -> None:
     _tell(ask("keys.activate", NamedKey(kid=kid)), as_json=as_json)
 
 
-@keys.command(cls=_OfOneKey)
-@_kid
-@_confirm
+@keys.command(cls=OfOneKey)
+@kid_argument
+@confirm_option
 @json_option
 def retire(*, kid: str, confirm: str | None, as_json: bool) -> None:
     """Let a key sign no more: the one in reserve takes over, and the tokens of this one stay good.
@@ -90,9 +71,9 @@ def retire(*, kid: str, confirm: str | None, as_json: bool) -> None:
     _tell(ask("keys.retire", RetireKey(kid=kid, confirm=confirm)), as_json=as_json)
 
 
-@keys.command(cls=_OfOneKey)
-@_kid
-@_confirm
+@keys.command(cls=OfOneKey)
+@kid_argument
+@confirm_option
 @click.option(
     "--stop-issuing",
     is_flag=True,
@@ -132,6 +113,10 @@ def revoke(
         say(f"  verifiers that do not look for a key they lack refuse its tokens for up to {bound}")
     say(f"verifiers that cache the key set may accept tokens of the revoked key for up to {bound}")
     say("  (KEY_CACHED_FOR): restart those that cannot wait, they fetch the key set anew")
+
+
+for command in (export, bring_in, remove, reseal, new_seal):
+    keys.add_command(command)
 
 
 def _tell(told: dict[str, Any], *, as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import sys
 from pathlib import Path
 
 import click
@@ -32,6 +33,7 @@ def serve(*, as_json: bool, tls_cert: str | None, tls_key: str | None, workers: 
             f"the token service needs {error.name}, which an extra brings: pip install 'watchword[server]'"
         ) from None
     from watchword.app.config import ServerSettings  # noqa: PLC0415
+    from watchword.app.sealing import leave_environment  # noqa: PLC0415
 
     environ = dict(os.environ)
     given = {"TLS_CERT": tls_cert, "TLS_KEY": tls_key, "WORKERS": workers}
@@ -40,6 +42,7 @@ def serve(*, as_json: bool, tls_cert: str | None, tls_key: str | None, workers: 
             environ.pop(f"WATCHWORD_{name}_FILE", None)
             environ[f"WATCHWORD_{name}"] = value
     settings = ServerSettings.load(environ, folder=Path.cwd())
+    leave_environment(settings.seal, sys.orig_argv, sys.executable)
     scheme = "http" if settings.tls is None else "https"
 
     def ready(address: object) -> None:

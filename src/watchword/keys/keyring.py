@@ -172,6 +172,10 @@ class Keyring:
         )
         return replace(self, entries=tuple(entries), unusable=tuple(unusable))
 
+    def from_elsewhere(self) -> Self:
+        """Return the usable keys with their states, as what an empty store gets first."""
+        return replace(self, version=0, unusable=())
+
     def jwk_set(self) -> JWKSet:
         """Return the keys as verifiers may have them: every one that is not revoked, the active one first."""
         published = [entry for entry in self.entries if entry.state is not KeyState.REVOKED]

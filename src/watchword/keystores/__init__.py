@@ -3,23 +3,30 @@
 from collections.abc import Callable
 
 from watchword.errors import ConfigurationError
+from watchword.keys.seal import Seal
+from watchword.keys.sealed_keyring import TOKENS
 from watchword.keys.store import KeyStore
 from watchword.keystores.files import FileKeyStore
 from watchword.keystores.memory import MemoryKeyStore
 
 __all__ = ["KEY_STORES", "open_key_store"]
 
-KEY_STORES: dict[str, Callable[[str], KeyStore]] = {
-    "files": FileKeyStore,
-    "memory": lambda _: MemoryKeyStore(),
+KEY_STORES: dict[str, Callable[[str, Seal | None, str], KeyStore]] = {
+    "files": lambda place, seal, purpose: FileKeyStore(place, seal=seal, purpose=purpose),
+    "memory": lambda *_: MemoryKeyStore(),
 }
 """What may stand before the colon, and what it makes of the rest."""
 
 _NEEDS_PLACE = frozenset({"files"})
 
 
-def open_key_store(text: str) -> KeyStore:
-    """Return the key store that a setting such as `files:/var/lib/watchword/keys` or `memory:` names.
+def open_key_store(text: str, *, seal: Seal | None = None, purpose: str = TOKENS) -> KeyStore:
+    """Return the key store that a text such as `files:/var/lib/watchword/keys` or `memory:` names.
+
+    Args:
+        text: kind and place.
+        seal: with the sealing key; without one, keys that stay are in clear.
+        purpose: of the keys.
 
     Raises:
         ConfigurationError: no such kind of place, or a place that is not named.
@@ -32,4 +39,4 @@ def open_key_store(text: str) -> KeyStore:
         raise ConfigurationError(f"keys: expected a place after {kind}:, as in {kind}:./watchword-data/keys")
     if place and kind not in _NEEDS_PLACE:
         raise ConfigurationError(f"keys: expected nothing after {kind}:, found {place!a:.100}")
-    return KEY_STORES[kind](place)
+    return KEY_STORES[kind](place, seal, purpose)

@@ -69,6 +69,16 @@ class FileKeyStore:
         with OwnerOnlyFolder.opened(self._folder) as folder:
             return Keyring() if folder is None else self._read(folder).keyring
 
+    def is_sealed(self) -> bool:
+        """Return whether the keys are sealed; no sealing key is needed for that.
+
+        Raises:
+            KeyringError: the folder cannot be read.
+        """
+        with OwnerOnlyFolder.opened(self._folder) as folder:
+            text = None if folder is None else folder.read(_STATE)
+        return text is not None and _parse(text, self._folder / _STATE, _Format).format == sealed.FORMAT
+
     def save(self, keyring: Keyring, *, by: str | None = None) -> Keyring:
         """Replace the stored keyring if its version is still `keyring.version`.
 

@@ -101,7 +101,7 @@ class OwnerOnlyFolder:
                 raise KeyringError(f"{path}: expected at most {_LARGEST} bytes, found {status.st_size}")
             return file.read()
 
-    def write(self, name: str, content: bytes) -> None:
+    def write(self, name: str, content: bytes, *, mode: int = 0o600) -> None:
         """Put a file in place, whole and on the disk, or leave what was there.
 
         Its name is on the disk only after `sync`.
@@ -112,8 +112,8 @@ class OwnerOnlyFolder:
         temporary = _TEMPORARY + secrets.token_hex(16)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
-            with open(os.open(temporary, flags, 0o600, dir_fd=self._fd), "wb") as file:
-                os.fchmod(file.fileno(), 0o600)  # a umask may have taken even the owner's rights
+            with open(os.open(temporary, flags, mode, dir_fd=self._fd), "wb") as file:
+                os.fchmod(file.fileno(), mode)  # a umask may have taken even the owner's rights
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())

@@ -45,7 +45,30 @@ class Rows(NamedTuple):
 Intent = Generator[Statement | Append, Rows, T]
 
 
-class Database(Protocol):
+class BlockingDatabase(Protocol):
+    """Carries out intents for a thread that may wait."""
+
+    def run_blocking(self, intent: Intent[T]) -> T:
+        """Carry out an intent as `Database.run` does; never on an event loop.
+
+        Raises:
+            StoreUnavailable: as there.
+            StoreCorrupt: as there.
+        """
+        ...
+
+    def read_blocking(self, intent: Intent[T]) -> T:
+        """Carry out a small intent that changes nothing, at once and in this thread.
+
+        It waits for no writer and no other reader's work, so that an event loop may ask for a few rows.
+
+        Raises:
+            StoreUnavailable: the database cannot be read now.
+        """
+        ...
+
+
+class Database(BlockingDatabase, Protocol):
     """Carries out intents."""
 
     async def run(self, intent: Intent[T]) -> T:
@@ -62,25 +85,6 @@ class Database(Protocol):
 
     async def read(self, intent: Intent[T]) -> T:
         """Carry out an intent that changes nothing, on one snapshot of what is committed.
-
-        Raises:
-            StoreUnavailable: the database cannot be read now.
-        """
-        ...
-
-    def run_blocking(self, intent: Intent[T]) -> T:
-        """Carry out an intent as `run` does, for a thread that may wait; never on an event loop.
-
-        Raises:
-            StoreUnavailable: as above.
-            StoreCorrupt: as above.
-        """
-        ...
-
-    def read_blocking(self, intent: Intent[T]) -> T:
-        """Carry out a small intent that changes nothing, at once and in this thread.
-
-        It waits for no writer and no other reader's work, so that an event loop may ask for a few rows.
 
         Raises:
             StoreUnavailable: the database cannot be read now.

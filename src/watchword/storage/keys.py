@@ -15,7 +15,7 @@ from watchword.keys.sealed_keyring import (
     open_state,
     seal_keyring,
 )
-from watchword.storage.database import Append, Database, Intent, Statement
+from watchword.storage.database import Append, BlockingDatabase, Intent, Statement
 from watchword.storage.key_events import KeyEvents
 
 _STORE_BYTES = 16
@@ -45,13 +45,15 @@ class SqlKeyStore:
     Args:
         database: where to.
         seal: with the sealing key.
-        events: what is written beside each change.
+        events: what is written beside each change; `None`: nothing is.
         purpose: of the keys; each has a keyring of its own, and no key is in two of them.
     """
 
     __slots__ = ("_database", "_events", "_purpose", "_seal", "_seen")
 
-    def __init__(self, database: Database, seal: Seal, events: KeyEvents, *, purpose: str = TOKENS) -> None:
+    def __init__(
+        self, database: BlockingDatabase, seal: Seal, events: KeyEvents | None, *, purpose: str = TOKENS
+    ) -> None:
         self._database = database
         self._seal = seal
         self._events = events
@@ -82,7 +84,7 @@ class SqlKeyStore:
         stored = following(keyring)
         store = held.store or secrets.token_hex(_STORE_BYTES)
         sealed = seal_keyring(stored, self._seal, store=store, purpose=self._purpose)
-        rows = self._events.rows(held.keyring, stored, by=by)
+        rows = self._events.rows(held.keyring, stored, by=by) if self._events else []
         try:
             self._database.run_blocking(self._write(sealed, rows, keyring.version))
         except StoreError as error:
@@ -155,10 +157,27 @@ class SqlKeyStore:
         raise TypeError("a key store cannot be pickled: it holds keys")
 
 
+def is_begun(database: BlockingDatabase) -> bool:
+    """Return whether the database holds sealed keys of any purpose.
+
+    Raises:
+        KeyringError: it cannot be read.
+    """
+    try:
+        return database.read_blocking(_begun())
+    except StoreError as error:
+        raise KeyringError(f"the keys cannot be read from the database: {error}") from error
+
+
 def rows_of(rows: list[Append]) -> Intent[None]:
     """Append these rows."""
     for row in rows:  # noqa: UP028  # a list takes no `send`
         yield row
+
+
+def _begun() -> Intent[bool]:
+    found = yield Statement("SELECT 1 FROM keyring LIMIT 1")
+    return bool(found.rows)
 
 
 def _state(purpose: str) -> Intent[tuple[bytes, bytes]]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from watchword.errors import KeyringError, StoreError
 from watchword.keys.keyring import Keyring
 from watchword.keys.store import KeyStore
-from watchword.storage.database import Append, Database, Intent
+from watchword.storage.database import Append, BlockingDatabase, Intent
 from watchword.storage.key_events import KeyEvents
 
 
@@ -24,7 +24,7 @@ class RecordedKeyStore:
 
     __slots__ = ("_database", "_events", "_lock", "_owed", "_store")
 
-    def __init__(self, store: KeyStore, database: Database, events: KeyEvents) -> None:
+    def __init__(self, store: KeyStore, database: BlockingDatabase, events: KeyEvents) -> None:
         self._store = store
         self._database = database
         self._events = events

@@ -68,7 +68,7 @@ class PrivateKey:
             raise KeyRejected(
                 "expected an unencrypted private key in PEM (-----BEGIN PRIVATE KEY-----)"
             ) from None
-        return cls(material, alg=alg or _usual_algorithm(material), kid=kid)  # type: ignore[arg-type]
+        return cls(material, alg=alg or usual_algorithm(material), kid=kid)  # type: ignore[arg-type]
 
     @classmethod
     def from_der(cls, der: bytes, *, alg: str, kid: str | None = None) -> Self:
@@ -106,7 +106,12 @@ class PrivateKey:
         raise TypeError("a private key cannot be pickled")
 
 
-def _usual_algorithm(material: object) -> str:
+def usual_algorithm(material: object) -> str:
+    """Return the algorithm that fits a private key where nobody says which.
+
+    Raises:
+        KeyRejected: none fits.
+    """
     if isinstance(material, rsa.RSAPrivateKey):
         return "RS256"
     if isinstance(material, ed25519.Ed25519PrivateKey):

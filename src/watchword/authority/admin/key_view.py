@@ -115,6 +115,11 @@ def _warnings(context: AdminContext, now: float) -> list[str]:
     ]
     if not any(entry.state is KeyState.ACTIVE for entry in keyring.entries):
         found.append("no key is active: no token can be issued")
+    found += [
+        f"{lost.kid} ({lost.state}) cannot be used: {lost.problem}; restore its record, or let go of it:"
+        f" watchword keys remove {lost.kid}"
+        for lost in keyring.unusable
+    ]
     problem = context.issuer.store_problem
     if problem is not None:
         found.append(f"the key store cannot be read now: {problem}")

@@ -36,6 +36,8 @@ class AdminContext:
     audit: AuditTrail
     audit_keys: Callable[[], JWKSet]
     """The public keys by which statements about the audit are verified."""
+    reseal: Callable[[str], str | None]
+    """Seals every key anew for this operator; blocks, and returns the name of the sealing key."""
     database: Database
     writer: str
     """Names the writer in each event."""

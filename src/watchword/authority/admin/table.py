@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from watchword.authority.admin import audit, clients, keys, trust
+from watchword.authority.admin import audit, clients, key_files, keys, trust
 from watchword.authority.admin.operation import Operation
 
 OPERATIONS: Mapping[str, Operation] = MappingProxyType(
     {
         **audit.OPERATIONS,
         **clients.OPERATIONS,
+        **key_files.OPERATIONS,
         **keys.OPERATIONS,
         **trust.OPERATIONS,
     }
