@@ -45,8 +45,10 @@ def test_a_translation_has_the_same_code_and_as_many_titles(page: Path) -> None:
     assert levels[0] == levels[1]
 
 
-def test_the_readme_and_the_tutorial_are_translated() -> None:
-    assert {"README.ru.md", "two-services.ru.md"} <= {page.name for page in TRANSLATED}
+def test_the_readme_and_the_tutorials_are_translated() -> None:
+    assert {"README.ru.md", "two-services.ru.md", "from-shared-secret.ru.md"} <= {
+        page.name for page in TRANSLATED
+    }
 
 
 def test_no_page_names_a_machine() -> None:

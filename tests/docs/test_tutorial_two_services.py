@@ -3,11 +3,14 @@
 import re
 from pathlib import Path
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "tutorial" / "two-services.md"
+import pytest
+
+TUTORIAL = Path(__file__).resolve().parents[2] / "docs" / "tutorial"
 
 
-def test_every_block_of_the_page_works_in_order_and_says_what_it_promises(walk, terminal) -> None:
-    assert walk(PAGE) == {"file": 3, "sh": 8, "python": 3}
+@pytest.mark.parametrize("name", ["two-services.md", "two-services.ru.md"])
+def test_every_block_of_the_page_works_in_order_and_says_what_it_promises(walk, terminal, name: str) -> None:
+    assert walk(TUTORIAL / name) == {"file": 3, "sh": 8, "python": 3}
 
     assert terminal.hears("posts asks for people|john_doe, actors ('service|posts',)")
     assert terminal.hears("refused token_signature_invalid: ")
