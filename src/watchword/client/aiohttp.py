@@ -5,6 +5,7 @@ import os
 import ssl
 import weakref
 from contextvars import ContextVar
+from typing import NamedTuple
 
 import aiohttp
 from aiohttp import ClientSession
@@ -21,9 +22,18 @@ __all__ = ["AiohttpSessions", "BearerMiddleware", "ClientSession"]
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
-# Where the last answer of this task sends its client. The library calls a middleware for each step of it as
-# for a request of its own; where such a request must be refused, a step only goes without the token.
-_next_step: ContextVar[URL | None] = ContextVar("watchword_aiohttp_next_step", default=None)
+
+class _Step(NamedTuple):
+    """Where the last answer of this task sends its client."""
+
+    url: URL
+    strayed: bool
+    """Whether the way there has left the callee's origin: from then on nothing brings the token back."""
+
+
+# The library calls a middleware for each step of a redirect as for a request of its own; where such a request
+# must be refused, a step only goes without the token.
+_next_step: ContextVar[_Step | None] = ContextVar("watchword_aiohttp_next_step", default=None)
 
 
 class BearerMiddleware:
@@ -42,9 +52,11 @@ class BearerMiddleware:
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
         """Add the header, send, and send once more if that can help."""
-        announced, url = _next_step.get() == request.url, str(request.url)
+        step, url = _next_step.get(), str(request.url)
         _next_step.set(None)
-        if announced and not self._outbound.may_carry(url):
+        announced = step if step is not None and step.url == request.url else None
+        strayed = announced is not None and (announced.strayed or not self._outbound.may_carry(url))
+        if strayed:
             request.headers.pop(AUTHORIZATION, None)
         else:
             if request.headers.get(AUTHORIZATION, "").startswith("Basic "):
@@ -53,8 +65,9 @@ class BearerMiddleware:
         answer = await _sent(request, handler)
         if answer.status == 401 and await self._renewed(request, answer):
             answer = await _sent(request, handler)
-        if answer.status in _REDIRECTS and (place := answer.headers.get(LOCATION)) is not None:
-            _next_step.set(_joined(request.url, place))
+        place = answer.headers.get(LOCATION) if answer.status in _REDIRECTS else None
+        if place is not None and (following := _joined(request.url, place)) is not None:
+            _next_step.set(_Step(following, strayed))
         return answer
 
     async def _renewed(self, request: aiohttp.ClientRequest, answer: aiohttp.ClientResponse) -> bool:

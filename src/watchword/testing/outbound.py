@@ -113,6 +113,16 @@ class OutboundBehaviour:
         with site.posts.acting_for(site.issuer.token()):
             expect(self.call(site.posts, "/moved")[1]["authorization"].startswith("Bearer "), "nothing")
 
+    @pytest.mark.threat(237)
+    def test_a_way_back_from_another_origin_does_not_bring_the_token_back(self, site: OutboundSite) -> None:
+        away, back = {"Location": f"{site.stranger.url}/back"}, {"Location": f"{site.users.url}/users"}
+        site.users.routes["/moved"] = lambda *_: Reply(307, {}, away)
+        site.stranger.routes["/back"] = lambda *_: Reply(307, {}, back)
+        with site.posts.acting_for(site.issuer.token()):
+            answer = self.call(site.posts, "/moved")
+        expect(answer == (200, {"authorization": None}), "the credential")
+        expect(site.stranger.credentials == [""], "the credentials")
+
     def test_a_denied_exchange_is_told_before_anything_leaves(self, site: OutboundSite) -> None:
         site.issuer.denial = Reply(400, {"error": "invalid_target"}, {"X-Request-Id": "r-7"})
         with site.posts.acting_for(site.issuer.token()), pytest.raises(ExchangeDenied) as refused:
