@@ -74,7 +74,7 @@ def serving(
     port: int,
     *,
     folder: Path,
-    health: str,
+    health: str | None,
     environ: Mapping[str, str] = {},
     core: int | None = None,
 ) -> Iterator[ServerProcess]:
@@ -85,7 +85,7 @@ def serving(
         command: and its arguments.
         port: where it will listen.
         folder: its working folder, where its log goes too: `server.log`.
-        health: a path that is answered with 200 or 404 once it serves.
+        health: a path that is answered with 200 or 404 once it serves; `None`: any answer will do.
         environ: beside the present one, without any `WATCHWORD_…` of it.
         core: the one core that it may use.
     """
@@ -124,14 +124,14 @@ def cores() -> tuple[int | None, int | None]:
     return (mine[0], mine[1]) if len(mine) > 1 else (None, None)
 
 
-def _wait(server: ServerProcess, process: "subprocess.Popen[bytes]", health: str, log: Path) -> None:
+def _wait(server: ServerProcess, process: "subprocess.Popen[bytes]", health: str | None, log: Path) -> None:
     end = time.monotonic() + _START_SECONDS
     while time.monotonic() < end and process.poll() is None:
         try:
-            with urllib.request.urlopen(f"http://{server.host}{health}", timeout=5):
+            with urllib.request.urlopen(f"http://{server.host}{health or '/'}", timeout=5):
                 return
         except urllib.error.HTTPError as error:
-            if error.code == 404:
+            if error.code == 404 or health is None:
                 return
             time.sleep(0.02)
         except OSError:

@@ -80,6 +80,10 @@ class Contender:
         """Introspection of one and the same token."""
         return [self._post("introspect", "posts", {"token": self._seen(opaque=True)})] * n
 
+    def seen_token(self) -> str:
+        """Return a token for `posts`, the same one for a while."""
+        return self._seen()
+
     def keys(self, n: int) -> list[bytes]:
         """Fetch the JWK Set."""
         return [load.request("GET", self.paths["keys"], self.server.host)] * n
