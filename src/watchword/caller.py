@@ -7,9 +7,9 @@ callback that comes later finds nobody. Threads inherit nothing. `bind` carries 
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from contextvars import ContextVar
+from collections.abc import Callable
+from contextlib import suppress
+from contextvars import ContextVar, Token
 from typing import Any, NoReturn, ParamSpec, TypeVar, cast
 
 from watchword.errors import NoCaller
@@ -73,18 +73,41 @@ def current() -> Caller:
     return caller
 
 
-@contextmanager
-def running_for(token_text: str, token: VerifiedToken) -> Iterator[Caller]:
-    """Run the block on behalf of the caller who presented this token; afterwards there is none."""
-    caller = Caller(token_text, token)
-    undo = _current.set(caller)
-    try:
-        yield caller
-    finally:
+class Running:
+    """The time of one caller: from the beginning of a `with` to its end, or to `end` if that comes first."""
+
+    __slots__ = ("_caller", "_undo")
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller: Caller | None = caller
+        self._undo: Token[Caller | None] | None = None
+
+    def __enter__(self) -> Caller:
+        """Begin."""
+        if self._caller is None:
+            raise NoCaller("the request of this caller is over")
+        self._undo = _current.set(self._caller)
+        return self._caller
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """End it; nobody runs on behalf of this caller any more. Once more does nothing."""
+        caller, undo = self._caller, self._undo
+        if caller is None:
+            return
+        self._caller = self._undo = None
         caller._end()
-        # a framework may finish a request in another context than it began; the caller has ended anyway
-        with suppress(ValueError):
-            _current.reset(undo)
+        if undo is not None:
+            # a framework may finish a request in another context than it began; the caller has ended anyway
+            with suppress(ValueError):
+                _current.reset(undo)
+
+
+def running_for(token_text: str, token: VerifiedToken) -> Running:
+    """Run a block on behalf of the caller who presented this token; afterwards there is none."""
+    return Running(Caller(token_text, token))
 
 
 def bind(function: Callable[P, R]) -> Callable[P, R]:

@@ -12,7 +12,8 @@ import pytest
 
 from watchword.client.aiohttp import BearerMiddleware
 from watchword.errors import CalleeFailed, CalleeTimeout, CalleeUnreachable, OutboundError
-from watchword.integrations.callee import callee_failures, outbound_error
+from watchword.integrations.callee import outbound_error
+from watchword.integrations.guard import OnBehalf
 from watchword.testing.peers import Peer, Reply
 
 LIBRARIES = ["requests", "httpx", "httpx2", "aiohttp"]
@@ -85,8 +86,8 @@ def test_a_call_to_anybody_else_keeps_its_own_error(peer: Peer, library: str) ->
 
 def test_what_is_caught_is_named_and_keeps_its_cause(peer: Peer) -> None:
     error = failure("requests", f"{peer.url}/broken")
-    with pytest.raises(CalleeFailed) as named, callee_failures([peer.url]):
+    with pytest.raises(CalleeFailed) as named, OnBehalf(None, [peer.url]):
         raise error
     assert named.value.__cause__ is error
-    with pytest.raises(KeyError), callee_failures([peer.url]):
+    with pytest.raises(KeyError), OnBehalf(None, [peer.url]):
         raise KeyError("somebody else's")

@@ -1,14 +1,13 @@
 """Any ASGI application, and Starlette's endpoints: guards for HTTP and WebSocket, RFC 6750 answers."""
 
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from contextlib import ExitStack
 from functools import wraps
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 from urllib.parse import parse_qs
 
 from watchword.errors import WatchwordError
-from watchword.integrations.guard import Guard
+from watchword.integrations.guard import Guard, OnBehalf
 from watchword.integrations.guarding import Decorating
 from watchword.integrations.published import Publication, of_issuer
 from watchword.integrations.refusals import close_code, headers_of
@@ -80,19 +79,20 @@ class Protected:
         """Run the application for the caller, until its answer is sent; or refuse."""
         if scope["type"] not in ("http", "websocket"):
             return await self._app(scope, receive, send)
-        life, sent = ExitStack(), ""
+        running: OnBehalf | None = None
+        sent = ""
 
         async def watched(message: Message) -> None:
             nonlocal sent
             sent = message["type"]
             await send(message)
-            if sent in _LAST or (sent == "http.response.body" and not message.get("more_body")):
-                life.close()  # what the application does from now on has no caller
+            last = sent in _LAST or (sent == "http.response.body" and not message.get("more_body"))
+            if last and running is not None:
+                running.end()  # what the application does from now on has no caller
 
         try:
-            with life:
-                visit = await self._guard.aadmit(_authorization(scope))
-                life.enter_context(visit.running())
+            visit = await self._guard.aadmit(_authorization(scope))
+            with (running := visit.running()):
                 await self._app(scope, receive, watched)
         except WatchwordError as error:
             refusal = self._service.refusal_of(error) if sent in ("", *_ACCEPTED) else None

@@ -1,7 +1,6 @@
 """What it means for our own caller that a call to another service failed, whichever HTTP library made it."""
 
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 
 from watchword.errors import (
     CalleeFailed,
@@ -15,22 +14,6 @@ from watchword.fetch import Origin, origin_of
 _LIBRARIES = frozenset({"requests", "httpx", "httpx2", "aiohttp"})
 _TIMEOUTS = frozenset({"Timeout", "TimeoutException", "ServerTimeoutError"})
 _ANSWERS = frozenset({"HTTPError", "HTTPStatusError", "ClientResponseError"})
-
-
-@contextmanager
-def callee_failures(urls: Collection[str]) -> Iterator[None]:
-    """Raise our own error where a call to one of these services failed in the block and nobody caught it.
-
-    Raises:
-        CalleeUnreachable, CalleeTimeout, CalleeFailed: with the library's error as its cause.
-    """
-    try:
-        yield
-    except Exception as error:
-        known = outbound_error(error, urls)
-        if known is None:
-            raise
-        raise known from error
 
 
 def outbound_error(error: BaseException, urls: Collection[str]) -> OutboundError | None:

@@ -1,7 +1,6 @@
 """FastAPI: a dependency that admits callers, scopes in the OpenAPI document, errors as RFC 6750 answers."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, BackgroundTasks, FastAPI, HTTPException, Request, Response, WebSocket, params
@@ -16,6 +15,7 @@ from watchword.integrations.guard import Guard
 from watchword.integrations.guarding import Guarding
 from watchword.integrations.published import Publication, of_issuer
 from watchword.integrations.refusals import close_code
+from watchword.integrations.visiting import Visiting
 from watchword.resource.bearer import Refusal
 from watchword.tokens.verified import VerifiedToken
 
@@ -51,16 +51,18 @@ class Watchword(Guarding):
 
     async def token(self, later: BackgroundTasks, authorization: _Presented) -> AsyncIterator[VerifiedToken]:
         """Verify the request's token; the dependency below every `require`, the one to override in tests."""
-        async with self._visit(Guard(self), later, authorization) as token:
-            if token is not None:  # for the type checker: this guard is not optional
-                yield token
+        async with Visiting(Guard(self), authorization, self.refused) as visiting:
+            later.tasks.insert(0, BackgroundTask(visiting.end))  # they begin when the answer is sent
+            if visiting.token is not None:  # for the type checker: this guard is not optional
+                yield visiting.token
 
     async def token_or_none(
         self, later: BackgroundTasks, authorization: _Presented
     ) -> AsyncIterator[VerifiedToken | None]:
         """Verify the token if there is one; the dependency below every `optional`."""
-        async with self._visit(Guard(self, optional=True), later, authorization) as token:
-            yield token
+        async with Visiting(Guard(self, optional=True), authorization, self.refused) as visiting:
+            later.tasks.insert(0, BackgroundTask(visiting.end))
+            yield visiting.token
 
     def require(self, *scopes: str, role: str | None = None, audience: str | None = None) -> Any:
         """Return a dependency: the `VerifiedToken` that holds every scope and whose subject has the role.
@@ -84,36 +86,18 @@ class Watchword(Guarding):
 
     def _dependency(self, guard: Guard, found: Callable[..., Any]) -> Any:
         async def admitted(token: Annotated[Any, params.Depends(found)]) -> Any:
-            with self._refusing():
+            try:
                 guard.demand(token)
+            except WatchwordError as error:
+                raise self.refused(error) from error
             return token
 
         return params.Security(admitted, scopes=guard.scopes)
 
-    @asynccontextmanager
-    async def _visit(
-        self, guard: Guard, later: BackgroundTasks, authorization: list[str]
-    ) -> AsyncIterator[VerifiedToken | None]:
-        with self._refusing(), ExitStack() as life:
-            visit = await guard.aadmit(authorization)
-            life.enter_context(visit.running())
-            # tasks begin when the answer is sent, and the first of them ends the caller
-            later.tasks.insert(0, BackgroundTask(_end, life))
-            yield visit.token
-
-    @contextmanager
-    def _refusing(self) -> Iterator[None]:
-        try:
-            yield
-        except WatchwordError as error:
-            refusal = self.refusal_of(error)
-            if refusal is None:
-                raise
-            raise Refused(refusal, error) from error
-
-
-async def _end(life: ExitStack) -> None:
-    life.close()
+    def refused(self, error: WatchwordError) -> Exception:
+        """Return what FastAPI makes an answer of; the error itself if it is our own mistake."""
+        refusal = self.refusal_of(error)
+        return error if refusal is None else Refused(refusal, error)
 
 
 async def _answer(connection: Request | WebSocket, error: Exception) -> Response | None:

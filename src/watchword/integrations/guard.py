@@ -1,26 +1,65 @@
 """What every framework's guard is made of: whom it admits, and for whom the code behind it runs."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from watchword import service
-from watchword.caller import Caller, running_for
+from watchword.caller import Caller, Running, running_for
 from watchword.errors import AudienceMismatch, BearerError, TokenError, TokenMissing
-from watchword.integrations.callee import callee_failures
+from watchword.integrations.callee import outbound_error
 from watchword.resource.authorize import demand
 from watchword.resource.bearer import bearer_token
 from watchword.tokens.verified import VerifiedToken
 
 
-class Visit(NamedTuple):
-    """A request that was admitted."""
+class OnBehalf:
+    """A block that runs on behalf of the caller, if there is one; failed calls in it get a name of ours.
 
-    token: VerifiedToken | None
-    """`None`: nobody presented one, and the guard is optional."""
-    running: Callable[[], AbstractContextManager[Caller | None]]
-    """Runs a block on behalf of the caller, as often as the request needs it; nobody can print the token."""
+    Raises:
+        CalleeUnreachable, CalleeTimeout, CalleeFailed: at its end, for a failed call that nobody caught.
+    """
+
+    __slots__ = ("_running", "_urls")
+
+    def __init__(self, running: Running | None, urls: Collection[str]) -> None:
+        self._running = running
+        self._urls: Collection[str] | None = urls
+
+    def __enter__(self) -> Caller | None:
+        """Begin."""
+        return None if self._running is None else self._running.__enter__()
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        urls = self._urls
+        self.end()
+        if urls is not None and isinstance(error, Exception):
+            known = outbound_error(error, urls)
+            if known is not None:
+                raise known from error
+
+    def end(self) -> None:
+        """End the caller now; what goes wrong from now on is nobody's call."""
+        self._urls = None
+        if self._running is not None:
+            self._running.end()
+
+
+class Visit:
+    """A request that was admitted; nobody can print the token's text."""
+
+    __slots__ = ("_text", "_urls", "token")
+
+    def __init__(self, text: str | None, token: VerifiedToken | None, urls: Collection[str]) -> None:
+        self._text = text
+        self._urls = urls
+        self.token = token
+        """`None`: nobody presented one, and the guard is optional."""
+
+    def running(self) -> OnBehalf:
+        """Return a block on behalf of the caller, as often as the request needs one."""
+        if self._text is None or self.token is None:
+            return OnBehalf(None, self._urls)
+        return OnBehalf(running_for(self._text, self.token), self._urls)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +117,4 @@ class Guard:
 
     def _visit(self, text: str | None, token: VerifiedToken | None) -> Visit:
         self.demand(token)
-        urls = self.service.settings.urls.values()
-
-        @contextmanager
-        def running() -> Iterator[Caller | None]:
-            with callee_failures(urls):
-                if text is None or token is None:
-                    yield None
-                else:
-                    with running_for(text, token) as caller:
-                        yield caller
-
-        return Visit(token, running)
+        return Visit(text, token, self.service.settings.urls.values())

@@ -1,6 +1,7 @@
 """The claims of an access token, typed (RFC 7519 §4, RFC 9068 §2.2, RFC 8693 §4, RFC 8417 `txn`)."""
 
 import re
+from functools import lru_cache
 from typing import Annotated, Any
 
 import msgspec
@@ -127,6 +128,7 @@ def _plain(message: str) -> str:
     return f"{place.rstrip('`')}: {expected.lower()}" if place else expected.lower()
 
 
+@lru_cache(maxsize=1_024)  # a service meets few
 def parse_scope(text: str) -> frozenset[str]:
     """Return the set of scope tokens in `text` (RFC 6749 §3.3)."""
     return frozenset(text.split(" ")) if text else frozenset()
