@@ -4,6 +4,7 @@ What is found is told and the look goes on: a changed event must not hide the ne
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from watchword.audit.chain import GENESIS, link
@@ -57,13 +58,14 @@ class Verifier:
         """The number of the last event so far."""
         self._contiguous = max(self.last, unchained)  # below it numbers may be missing
         self._first = self._contiguous + 1
-        self._tails = {} if anchor is None else {tail.writer: tail for tail in anchor.chains}
+        chains = () if anchor is None else anchor.chains
+        self._tails = {tail.writer: _Tail(tail.sequence, tail.hash_bytes, tail.events) for tail in chains}
         self._points: dict[tuple[str, int], list[tuple[ChainTail, str]]] = {}
 
     @property
     def tails(self) -> tuple[ChainTail, ...]:
         """Where the chains are now, by writer."""
-        return tuple(self._tails[writer] for writer in sorted(self._tails))
+        return tuple(tail.of(writer) for writer, tail in sorted(self._tails.items()))
 
     def find(self, kind: Kind, sequence: int | None, text: str) -> None:
         """Add a finding."""
@@ -84,7 +86,7 @@ class Verifier:
         for tail in checkpoint.chains:
             known = self._tails.get(tail.writer)
             if known is not None and tail.sequence <= known.sequence:
-                if tail.sequence == known.sequence and tail != known:
+                if tail.sequence == known.sequence and tail != known.of(tail.writer):
                     self.find("changed", tail.sequence, f"{name} knows another event {tail.sequence}")
             elif tail.sequence > self._after:
                 self._points.setdefault((tail.writer, tail.sequence), []).append((tail, name))
@@ -119,8 +121,9 @@ class Verifier:
         if tails is None:
             return
         said = {tail.writer: tail for tail in tails}
-        for writer in sorted(said.keys() | self._tails.keys()):
-            if said.get(writer) != self._tails.get(writer):
+        found = {tail.writer: tail for tail in self.tails}
+        for writer in sorted(said.keys() | found.keys()):
+            if said.get(writer) != found.get(writer):
                 text = f"the chain of writer {writer:.40} does not end where it did"
                 self.find("cut", said[writer].sequence if writer in said else None, text)
 
@@ -139,25 +142,33 @@ class Verifier:
 
     def _link(self, sequence: int, writer: str, event: SealedEvent) -> None:
         previous, sealed = bytes(event.previous_hash), bytes(event.hash)  # type: ignore[call-overload]
-        known = self._tails.get(writer)
-        if known is not None:
-            follows = previous == known.hash_bytes
-        else:
-            follows = self._after > 0 or previous == GENESIS
-        if not follows:
-            self.find(
-                "unlinked",
-                sequence,
-                f"event {sequence} does not follow the one that was before it in its chain",
-            )
+        tail = self._tails.get(writer)
+        if tail is None:
+            tail = self._tails[writer] = _Tail(0, previous if self._after else GENESIS, 0)
+        if previous != tail.hash:
+            text = f"event {sequence} does not follow the one that was before it in its chain"
+            self.find("unlinked", sequence, text)
         if not _fits(previous, event.values, sealed):
             self.find("changed", sequence, f"event {sequence} is not as it was written")
-        count = (0 if known is None else known.events) + 1
-        tail = ChainTail(writer=writer, sequence=sequence, hash=sealed.hex(), events=count)
-        self._tails[writer] = tail
+        tail.sequence, tail.hash = sequence, sealed
+        tail.events += 1
+        if not self._points:
+            return
         for said, name in self._points.pop((writer, sequence), ()):
-            if said.hash != tail.hash or (said.events != count and not self._after):
+            if said.hash_bytes != sealed or (said.events != tail.events and not self._after):
                 self.find("changed", sequence, f"{name} knows another event {sequence}")
+
+
+@dataclass(slots=True)
+class _Tail:
+    """Where a chain is so far."""
+
+    sequence: int
+    hash: bytes
+    events: int
+
+    def of(self, writer: str) -> ChainTail:
+        return ChainTail(writer=writer, sequence=self.sequence, hash=self.hash.hex(), events=self.events)
 
 
 def _is_hash(value: object) -> bool:

@@ -29,8 +29,12 @@ def append(event: AuditEvent, *, writer: str) -> Append:
         ValueError: there is no such type of event.
     """
     demand_known(event)
+    members = _members(event)
+    text = "".join(filter(None, members))  # nearly always short and plain: one look at all of them
+    if len(text) > _MAX_TEXT or not text.isascii() or "\0" in text:
+        members = tuple(map(storable, members))
     # as it will be read back, because it is hashed: a float, and no negative zero
-    return Append(EVENT, (writer, float(event.time) + 0.0, *map(storable, _members(event))))
+    return Append(EVENT, (writer, float(event.time) + 0.0, *members))
 
 
 def events(after: int, limit: int) -> Intent[list[tuple[int, AuditEvent]]]:
