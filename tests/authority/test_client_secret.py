@@ -131,6 +131,13 @@ async def test_a_client_with_keys_has_no_secret(world: World) -> None:
             await send(world, basic("users", secret))
 
 
+@pytest.mark.threat(95)
+async def test_a_client_that_has_not_been_given_a_credential_is_told_so_in_the_log(world: World) -> None:
+    world.change("users", jwks=None, secret_sha256=())
+    with pytest.raises(InvalidClient, match="client users has no credential yet"):
+        await send(world, basic("users", "old-secret"))
+
+
 @pytest.mark.threat(108)
 async def test_nobody_is_let_in_without_proof(world: World) -> None:
     for form in ({}, {"client_id": "users"}, {"client_id": "users", "client_secret": ""}):

@@ -79,7 +79,9 @@ def demand_secret(credentials: Credentials, document: TrustDocument, now: float)
     if service is None:
         raise InvalidClient(f"no client is called {printable(credentials.client_id)}")
     if not known:
-        raise InvalidClient(f"client {service.client_id} is registered for a key, not for a secret")
+        keyless = service.jwks is None and service.jwks_uri is None
+        what = "has no credential yet" if keyless else "is registered for a key, not for a secret"
+        raise InvalidClient(f"client {service.client_id} {what}")
     if not matches:
         what = "has ended: it was replaced" if digest in known else "is wrong"
         raise InvalidClient(f"the secret of client {service.client_id} {what}")

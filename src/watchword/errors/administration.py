@@ -18,7 +18,7 @@ class OperationInvalid(AdministrationError):
 
 
 class ConfirmationRequired(AdministrationError):
-    """An operation that cannot be taken back, and the thing was not named a second time."""
+    """An operation takes hold at once, and what it is about was not named a second time."""
 
     code = "confirmation_required"
 

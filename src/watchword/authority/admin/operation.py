@@ -81,5 +81,5 @@ def demand_confirmation(named: str, confirmed: str | None) -> None:
     if confirmed != named:
         found = "nothing" if confirmed is None else "another name"
         raise ConfirmationRequired(
-            f"this cannot be taken back: expected --confirm {named}, found {found}; nothing was changed"
+            f"this takes hold at once: expected --confirm {named}, found {found}; nothing was changed"
         )
