@@ -223,7 +223,9 @@ def test_an_answer_that_says_nothing_clear_counts_as_none(response: Response) ->
         (400, "invalid_scope", "(users:list users:read)"),
         (401, "invalid_client", "CLIENT_ID"),
         (400, "invalid_request", "cannot be exchanged here"),
-        (403, "access_denied", "the server's log"),
+        (401, "unauthorized_client", "CLIENT_ID"),
+        (403, "access_denied", "cannot be exchanged here"),
+        (400, "temporarily_odd", "the server's log"),
     ],
 )
 def test_a_refusal_names_the_callee_the_code_the_request_and_the_door_to_knock_at(

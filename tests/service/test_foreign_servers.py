@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs
 
 import flask
 import pytest
@@ -25,13 +24,12 @@ from watchword import IssuerSettings, Watchword
 from watchword.client.authentication import KeyAuthentication, SecretAuthentication
 from watchword.clock import SYSTEM_CLOCK
 from watchword.errors import ExchangeDenied, TypeNotAllowed
-from watchword.testing.peers import Peer, Reply
+from watchword.testing.peers import Peer
 from watchword.tokens.private_key import PrivateKey
 
-ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
-EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+from .foreign_issuers import ACCESS_TOKEN, EXCHANGE, SECRET, KeycloakShaped
+
 METHODS = ("client_secret_basic", "client_secret_post", "client_assertion_jwt")
-SECRET = "a:secret/with+signs & blanks"
 
 
 class InvalidTarget(OAuth2Error):
@@ -205,73 +203,6 @@ def test_an_authlib_server_that_says_no_is_understood(
             posts.session("users", audience=audience).get("/users")
         assert refused.value.error == error
     assert users.requests == []
-
-
-class KeycloakShaped(Peer):
-    """Answers as Keycloak 26's standard token exchange does, and insists on the form that it wants."""
-
-    REALM = "/realms/shop"
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.key = jwk.RSAKey.generate_key(2048, {"alg": "RS256", "use": "sig"}, auto_kid=True)
-        self.issuer = self.url + self.REALM
-        certificates = f"{self.REALM}/protocol/openid-connect/certs"
-        endpoint = f"{self.REALM}/protocol/openid-connect/token"
-        unusable = {"kid": "enc-key", "kty": "RSA", "alg": "RSA-OAEP", "use": "enc", "n": "AQAB", "e": "AQAB"}
-        self.routes |= {
-            f"{self.REALM}/.well-known/openid-configuration": lambda *_: Reply(
-                200,
-                {
-                    "issuer": self.issuer,
-                    "authorization_endpoint": f"{self.issuer}/protocol/openid-connect/auth",
-                    "token_endpoint": self.url + endpoint,
-                    "jwks_uri": self.url + certificates,
-                    "grant_types_supported": ["authorization_code", "refresh_token", EXCHANGE],
-                },
-            ),
-            certificates: lambda *_: Reply(
-                200, {"keys": [unusable, *jwk.KeySet([self.key]).as_dict(private=False)["keys"]]}
-            ),
-            endpoint: self._token,
-        }
-
-    def token(self, audience: str | list[str], **claims: Any) -> str:
-        now = int(SYSTEM_CLOCK.now())
-        members = {
-            "exp": now + 300, "iat": now, "jti": "trrtcc:7d0f0d7c", "iss": self.issuer, "aud": audience,
-            "sub": "a1b2c3", "typ": "Bearer", "azp": "web", "sid": "s-1", "scope": "email profile",
-            "realm_access": {"roles": ["offline_access"]}, "preferred_username": "ada",
-        }  # fmt: skip
-        header = {"alg": "RS256", "typ": "JWT", "kid": self.key.kid}
-        return jwt.encode(header, members | claims, self.key)
-
-    def _token(self, headers: Mapping[str, str], body: bytes) -> Reply:
-        form = {name: values[0] for name, values in parse_qs(body.decode()).items()}
-        if not headers.get("authorization", "").startswith("Basic "):
-            return Reply(401, {"error": "invalid_client", "error_description": "Invalid client credentials"})
-        wanted = {
-            "grant_type": EXCHANGE,
-            "subject_token_type": ACCESS_TOKEN,
-            "requested_token_type": ACCESS_TOKEN,
-        }
-        if any(form.get(name) != value for name, value in wanted.items()):
-            return Reply(400, {"error": "invalid_request", "error_description": "parameter missing or wrong"})
-        if form["audience"] != "users":
-            return Reply(400, {"error": "invalid_request", "error_description": "audience not available"})
-        return Reply(
-            200,
-            {
-                "access_token": self.token("users", azp="posts", scope="email profile users:read"),
-                "expires_in": 300,
-                "refresh_expires_in": 0,
-                "token_type": "Bearer",
-                "not-before-policy": 0,
-                "session_state": "s-1",
-                "scope": "email profile users:read",
-                "issued_token_type": ACCESS_TOKEN,
-            },
-        )
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ TOKEN_TYPES = {
     "access_token": "urn:ietf:params:oauth:token-type:access_token",
     "jwt": "urn:ietf:params:oauth:token-type:jwt",
 }
+_SUBJECT_TYPES = TOKEN_TYPES | {"id_token": "urn:ietf:params:oauth:token-type:id_token"}
 LONGEST_LIFE = 24 * 3600.0
 _UNSAID_LIFE = 60.0  # RFC 6749 §5.1 only recommends expires_in; without it nothing is kept for long
 
@@ -43,7 +44,7 @@ class SubjectToken:
     """The token that is exchanged."""
 
     text: str = field(repr=False)
-    kind: Literal["access_token", "jwt"]
+    kind: Literal["access_token", "jwt", "id_token"]
     expires_at: float
 
 
@@ -78,7 +79,7 @@ class TokenEndpoint:
         form: Form = [
             ("grant_type", TOKEN_EXCHANGE),
             ("subject_token", subject.text),
-            ("subject_token_type", TOKEN_TYPES[subject.kind]),
+            ("subject_token_type", _SUBJECT_TYPES[subject.kind]),
         ]
         if self.requested_token_type is not None:
             form.append(("requested_token_type", TOKEN_TYPES[self.requested_token_type]))
@@ -125,7 +126,8 @@ class TokenEndpoint:
             _not_understood(target, f"status {response.status} came without an error code (RFC 6749 §5.2)")
         request_id = response.headers.get("x-request-id", "")
         known_id = request_id if _REQUEST_ID.fullmatch(request_id) else None
-        door = _door(error, target, self.client.client_id)
+        # 401 is about the client whatever it is called: Keycloak says unauthorized_client to a wrong secret
+        door = _door("invalid_client" if response.status == 401 else error, target, self.client.client_id)
         raise ExchangeDenied(
             f"the token server refused a token for {target.callee}: {error}; {door}"
             + (f" (request {known_id})" if known_id else ""),
@@ -152,7 +154,7 @@ def _door(error: str, target: Target, client_id: str) -> str:
         )
     if error == "invalid_client":
         return f"the server does not know {client_id} by this proof; check CLIENT_ID and what is registered"
-    if error in ("invalid_request", "invalid_grant"):
+    if error in ("invalid_request", "invalid_grant", "access_denied"):
         return "the caller's token cannot be exchanged here: expired, revoked, or meant for another audience"
     return "the server's log has the reason"
 

@@ -13,6 +13,8 @@ from watchword.clock import SYSTEM_CLOCK, Clock
 from watchword.errors import DestinationRefused, WatchwordError
 from watchword.fetch import Waiting, demand_safe, origin_of, run, run_async
 from watchword.telemetry import Meter
+from watchword.tokens import jws
+from watchword.tokens.kind import kind_of
 
 Audit = Callable[[AuditEvent], None]
 OnBehalf = Literal["caller", "self", "insecure_pass_through"]
@@ -28,7 +30,8 @@ class Outbound:
         url: the callee's base URL; its origin is the only one that ever gets a token.
         source: where tokens come from; `None` only for a pass-through.
         on_behalf: of the caller by exchange, of the service itself, or the caller's own token as it came.
-        own_issuer: its tokens are exchanged as access tokens, those of others as JWTs (RFC 8693 §3).
+        own_issuer: its tokens are exchanged as access tokens, those of others as JWTs or ID tokens, whatever
+            they are (RFC 8693 §3).
         insecure_http_hosts: hosts beyond loopback that may get a token without TLS.
         audit: learns of every token that is passed through.
         clock: for audit events.
@@ -153,11 +156,8 @@ class Outbound:
         if self._on_behalf == "self":
             return f"Bearer {(yield from self._source.own(self.target, refused=refused))}"
         whom = caller.current()
-        subject = SubjectToken(
-            whom.token_text,
-            "access_token" if whom.token.issuer == self._own_issuer else "jwt",
-            whom.token.expires_at,
-        )
+        kind = "access_token" if whom.token.issuer == self._own_issuer else _kind_elsewhere(whom)
+        subject = SubjectToken(whom.token_text, kind, whom.token.expires_at)
         return f"Bearer {(yield from self._source.exchange(subject, self.target, refused=refused))}"
 
     def _passed_through(self) -> str:
@@ -185,3 +185,9 @@ class Outbound:
 
 def _no_source() -> NoReturn:
     raise DestinationRefused("expected a token source, found none: only a pass-through works without one")
+
+
+def _kind_elsewhere(whom: caller.Caller) -> Literal["jwt", "id_token"]:
+    """Return what another issuer's token is called in an exchange: what was proven when it was verified."""
+    typ = jws.parse_header(jws.split(whom.token_text).header).typ
+    return "id_token" if kind_of(typ, whom.token.claims) == "id_token" else "jwt"
