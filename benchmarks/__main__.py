@@ -5,7 +5,9 @@ import sys
 from pathlib import Path
 
 NAMES = tuple(
-    path.stem for path in sorted(Path(__file__).parent.glob("[a-z]*.py")) if "def main(" in path.read_text()
+    path.stem
+    for path in sorted(Path(__file__).parent.glob("[a-z]*.py"))
+    if "def main(arguments" in path.read_text()
 )
 
 

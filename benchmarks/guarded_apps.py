@@ -72,6 +72,8 @@ def fastapi_app(guard: str, issuer: str, alg: str) -> FastAPI:
         app = FastAPI()
 
         async def claims(given: Annotated[HTTPAuthorizationCredentials, Depends(scheme)]) -> dict[str, Any]:
+            if guard == "empty":  # what FastAPI itself takes for a dependency below a dependency
+                return {}
             try:
                 return verify(given.credentials)
             except jwt.PyJWTError:

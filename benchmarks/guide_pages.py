@@ -125,7 +125,7 @@ def raced(sides: tuple[Side, Side], posts: int, seconds: float) -> tuple[Result,
     return Result(processor), Result(wall)
 
 
-def measured(seconds: float, goals: Mapping[int, Goal] = GOALS) -> Iterator[Row]:
+def measured(seconds: float, goals: Mapping[int, Goal] = GOALS, *, together: int = 20) -> Iterator[Row]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-guide-")))
 
@@ -142,8 +142,8 @@ def measured(seconds: float, goals: Mapping[int, Goal] = GOALS) -> Iterator[Row]
                 yield Row(
                     "P12", f"theirs / ours, {posts} posts{on}", "", result.ratio("theirs", "ours"), took, held
                 )
-        _, wall = compared("concurrency", 20, DELAY, "each")
-        what = "20 posts, answers of 5 ms, concurrency alone (wall)"
+        _, wall = compared("concurrency", together, DELAY, "each")
+        what = f"{together} posts, answers of 5 ms, concurrency alone (wall)"
         took = wall.median("ours") * 1e6
         yield Row("P12", what, "", wall.ratio("theirs", "ours"), took, CONCURRENCY)
 

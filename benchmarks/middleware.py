@@ -9,7 +9,7 @@ import io
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,10 +40,12 @@ class Service:
         return [load.request("GET", "/posts", self.server.host, headers=bearer)] * n
 
 
-def served(framework: str, issuer: Contender, folder: Path, alg: str, seconds: float) -> Result:
+def served(
+    framework: str, issuer: Contender, folder: Path, alg: str, seconds: float, guards: Sequence[str] = GUARDS
+) -> Result:
     with ExitStack() as stack:
         makes: dict[str, Any] = {}
-        for guard in GUARDS:
+        for guard in guards:
             port, here = free_port(), folder / f"{framework}-{guard}"
             here.mkdir()
             command = [
@@ -119,6 +121,9 @@ def rows(framework: str, alg: str, result: Result) -> Iterator[Row]:
     )
     yield Row("P5", f"{framework}: with our guard / with PyJWT", alg, result.ratio("pyjwt", "ours"), took)
     plain, ours, theirs = (result.median(guard) for guard in GUARDS)
+    if "empty" in result.rounds:
+        what = f"{framework}: with our guard / with dependencies that check nothing"
+        yield Row("P5", what, alg, result.ratio("empty", "ours"), took)
     cost = (theirs - plain) / (ours - plain)
     yield Row(
         "P5", f"{framework}: what PyJWT adds / what our guard adds", alg, Ratio(cost, cost, cost), None, COST
@@ -130,8 +135,8 @@ def measured(seconds: float, alg: str) -> Iterator[Row]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-middleware-")))
         issuer = stack.enter_context(start.watchword(folder, alg=alg))
         yield from rows("Flask", alg, called(issuer, alg, seconds))
-        for framework, name in (("fastapi", "FastAPI"), ("asgi", "ASGI")):
-            yield from rows(name, alg, served(framework, issuer, folder, alg, seconds))
+        for framework, name, guards in (("fastapi", "FastAPI", (*GUARDS, "empty")), ("asgi", "ASGI", GUARDS)):
+            yield from rows(name, alg, served(framework, issuer, folder, alg, seconds, guards))
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -56,6 +56,7 @@ class Row(NamedTuple):
             "high": round(self.ratio.high, 3),
             "microseconds": None if self.microseconds is None else round(self.microseconds, 2),
             "must": None if goal is None else goal.must,
+            "at_least": None if goal is None else goal.at_least,
             "aim": None if goal is None else goal.aim,
             "held": None if goal is None else goal.held(self.ratio.median),
         }

@@ -149,6 +149,7 @@ def main(arguments: list[str] | None = None) -> int:
                     "high": round(row.ratio.high, 2),
                     "per_second": round(row.per_second),
                     "must": row.goal,
+                    "at_least": True,
                     "held": None if row.goal is None else row.ratio.median >= row.goal,
                 }
                 for row in rows
