@@ -1,4 +1,4 @@
-"""`python -m benchmarks.record PAGE`: run everything, write the table of ratios into a page between its marks."""
+"""`python -m benchmarks.record PAGE`: run everything, write the ratios into a page between its marks."""
 
 import argparse
 import datetime
