@@ -29,7 +29,7 @@ ANSWERED = {
     198,  # I audit and logs
     *range(199, 208),
     208,  # J doors and command line
-    *range(209, 216),
+    *range(209, 217),
     218,  # K the package
     219,
     220,

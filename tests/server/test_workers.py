@@ -283,3 +283,31 @@ def test_while_another_process_holds_the_database_all_workers_wait_a_bounded_tim
         stranger.execute("COMMIT")
         assert [connection.token().status for connection in connections] == [200, 200]
     assert not any("locked" in str(line.get("exception", "")) for line in served.log())
+
+
+def introspected(connection: Pinned, token: str) -> bool:
+    reply = connection.post("/introspect", f"token={token}".encode(), connection.served.basic("users"))
+    assert reply.status == 200
+    return reply.json()["active"]
+
+
+@pytest.mark.threat(102, 170)
+def test_every_worker_refuses_a_revoked_key_and_a_disabled_client_without_being_told(start):
+    served = start(WORKERS="2", KEY_CACHED_FOR="0s", CLOCK_SKEW="0s", **FREE)
+    with pinned_to_each(served) as connections:
+        token = connections[0].token().json()["access_token"]
+        assert all(introspected(connection, token) for connection in connections)
+        keys = served.operation("keys.show")["keys"]
+        (leaked,) = [key["kid"] for key in keys if key["state"] == "active"]
+        told = served.operation("keys.revoke", kid=leaked, confirm=leaked, unready="activate_unpublished")
+        for connection in connections:
+            # at most `SEEN_WITHIN`, a second, on a machine that has time
+            until(lambda asked=connection: not introspected(asked, token))
+            assert leaked not in connection.get("/.well-known/jwks.json").body.decode()
+            assert told["signs"] in connection.get("/.well-known/jwks.json").body.decode()
+        fresh = connections[0].token().json()["access_token"]
+        assert all(introspected(connection, fresh) for connection in connections)
+        served.operation("clients.disable", client_id="posts", confirm="posts")
+        for connection in connections:
+            until(lambda asked=connection: asked.token().status == 401)
+            assert not introspected(connection, fresh)
