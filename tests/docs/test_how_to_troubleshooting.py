@@ -209,9 +209,9 @@ def test_what_the_token_service_says(said: Said, tmp_path: Path, reader: Any) ->
     folder = tmp_path / "watchword-data"
     (tmp_path / "bad.toml").write_text('version = 1\n[services.a]\naudience = "a"\nscops = ["x"]\n')
     _command(said, tmp_path, "serve", ISSUER=url, TRUST="bad.toml")
-    (folder / "keys").chmod(0o755)
+    (folder / "sealing.key").chmod(0o644)
     _command(said, tmp_path, "serve", ISSUER=url)
-    (folder / "keys").chmod(0o700)
+    (folder / "sealing.key").chmod(0o600)
     folder.chmod(0o777)
     _command(said, tmp_path, "serve", ISSUER=url)
     folder.chmod(0o700)
