@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-ORDER = ("verify", "storage", "endpoints", "audit_cost", "footprint", "middleware", "guide_pages")
+ORDER = ("verify", "storage", "endpoints", "audit_cost", "footprint", "growth", "middleware", "guide_pages")
 BEGIN, END = "<!-- written by `python -m benchmarks.record` -->", "<!-- end -->"
 
 

@@ -20,14 +20,17 @@ class PeerUnavailable(Exception):
 
 
 @contextmanager
-def watchword(folder: Path, *, alg: str = "ES256", audited: bool = True) -> Iterator[Contender]:
+def watchword(
+    folder: Path, *, alg: str = "ES256", audited: bool = True, name: str | None = None, strangers: int = 0
+) -> Iterator[Contender]:
     """Start the product: `watchword serve` on SQLite, every answer audited durably before it leaves.
 
     Its rate limits are off, since everything comes from one client; everything else is as it comes.
+    `strangers` are further services with a rule each, that nobody asks about.
     """
-    port, name = free_port(), "watchword" if audited else "unaudited"
+    port, name = free_port(), name or ("watchword" if audited else "unaudited")
     folder = _made(folder / name)
-    (folder / "trust.toml").write_text(_trust())
+    (folder / "trust.toml").write_text(_trust() + _strangers(strangers))
     settings = {
         "ISSUER": f"http://127.0.0.1:{port}",
         "TRUST": str(folder / "trust.toml"),
@@ -143,6 +146,16 @@ def _trust() -> str:
         f'when_subject_has = ["posts:read"]\nlifetime = "{LIFETIME}s"'
     )
     return "version = 1\n" + "\n".join([*tables, *rules]) + "\n"
+
+
+def _strangers(number: int) -> str:
+    digest = sha256(b"nobody's").hexdigest()
+    return "".join(
+        f'[services.s{n}]\naudience = "s{n}"\nscopes = ["s{n}:read"]\nsecret_sha256 = ["{digest}"]\n'
+        f'[[services.s{n}.allow]]\ncaller = "s{(n + 1) % number}"\nscopes = ["s{n}:read"]\n'
+        'on_behalf_of = "any"\n'
+        for n in range(number)
+    )
 
 
 def _made(folder: Path) -> Path:
