@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from watchword.app.seal_sources import SealSource
-from watchword.errors import KeyFileUnsafe, SealingKeyUnusable
+from watchword.errors import SealingKeyUnusable
 from watchword.keys.seal import Seal
 from watchword.keys.sealing_key import SealingKey, new_sealing_key
 from watchword.keystores.owner_only import OwnerOnlyFolder
@@ -84,10 +84,7 @@ def _piped(text: str) -> int:
 
 
 def _read(folder: OwnerOnlyFolder) -> str | None:
-    try:
-        content = folder.read(FILE)
-    except KeyFileUnsafe as error:
-        raise SealingKeyUnusable(str(error)) from None
+    content = folder.read(FILE)
     return None if content is None else content.decode("ascii", "replace")
 
 

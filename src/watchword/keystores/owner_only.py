@@ -53,7 +53,7 @@ class OwnerOnlyFolder:
             _demand_ours(os.fstat(fd), path, widest=0o700)
             yield cls(path, fd)
         finally:
-            os.close(fd)
+            _let_go(fd)
 
     @staticmethod
     def create(path: Path) -> None:
@@ -112,11 +112,13 @@ class OwnerOnlyFolder:
         temporary = _TEMPORARY + secrets.token_hex(16)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
-            with open(os.open(temporary, flags, mode, dir_fd=self._fd), "wb") as file:
-                os.fchmod(file.fileno(), mode)  # a umask may have taken even the owner's rights
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
+            fd = os.open(temporary, flags, mode, dir_fd=self._fd)
+            try:
+                os.fchmod(fd, mode)  # a umask may have taken even the owner's rights
+                _write_all(fd, content)
+                os.fsync(fd)
+            finally:
+                os.close(fd)
             os.rename(temporary, name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
             return
         except OSError as error:
@@ -134,8 +136,15 @@ class OwnerOnlyFolder:
             raise _failure("sync", self.path, error) from None
 
     def names(self) -> list[str]:
-        """Return the names of all files."""
-        return os.listdir(self._fd)
+        """Return the names of all files.
+
+        Raises:
+            KeyringError: the folder cannot be read.
+        """
+        try:
+            return os.listdir(self._fd)
+        except OSError as error:
+            raise _failure("list", self.path, error) from None
 
     def remove(self, name: str) -> None:
         """Remove a file if it is there."""
@@ -177,7 +186,18 @@ class OwnerOnlyFolder:
             fcntl.flock(fd, fcntl.LOCK_EX)
             yield
         finally:
-            os.close(fd)
+            _let_go(fd)
+
+
+def _let_go(fd: int) -> None:
+    with contextlib.suppress(OSError):  # nothing was written by it that close could lose
+        os.close(fd)
+
+
+def _write_all(fd: int, content: bytes) -> None:
+    left = memoryview(content)
+    while left:
+        left = left[os.write(fd, left) :]
 
 
 def _demand_ours(status: os.stat_result, path: Path, *, widest: int) -> None:
