@@ -37,7 +37,7 @@ class RotationPolicy:
         cached_for: the longest time for which a verifier goes on with a key set that it has fetched. The
             SDK's bound is an hour, whatever a server's header says.
         skew: how far the clocks of two machines that share a keyring may be apart.
-        longest_token: the longest life of a token.
+        longest_token: the longest life of a token; no shorter than an `Issuer` may give one.
         seen_within: how long another process that shares the keyring may go on as if a step had not been
             done: publish without a new key, or sign with a retired one.
 
@@ -61,6 +61,11 @@ class RotationPolicy:
         ]
         if self.algorithm not in PUBLIC_KEY_ALGORITHMS:
             problems.append(f"algorithm: expected one of {', '.join(sorted(PUBLIC_KEY_ALGORITHMS))}")
+        if self.longest_token < MAX_LIFETIME:
+            problems.append(
+                f"longest_token: expected at least {MAX_LIFETIME} s, which is how long a token may live,"
+                f" found {self.longest_token:g}: the key would vanish before its tokens"
+            )
         if self.active_for <= self.publish_for:
             problems.append(
                 f"active_for: expected more than {self.publish_for:.0f} s, found {self.active_for:.0f}: the"
