@@ -10,7 +10,8 @@ from interop.asking import ask
 from interop.pages import Page
 from interop.processes import Running
 
-from watchword.keystores.files import FileKeyStore
+from watchword.app.config import ServerSettings
+from watchword.app.key_places import looked_at
 from watchword.testing.forgery import Draft, Forgery, forge
 
 TRUST = """
@@ -39,12 +40,13 @@ class Authority:
         self.url = page.url(9000)
         self._audience = audience
         self._folder = running.folder
-        self._keys = running.folder / "watchword-data" / "keys"
+        settings = {"WATCHWORD_ISSUER": self.url, "WATCHWORD_TRUST": "trust.toml"}
         trust = page.text("trust.toml") if "trust.toml" in page.titles else TRUST
         (running.folder / "trust.toml").write_text(registered(trust, running))
+        self._settings = ServerSettings.load(settings, folder=running.folder)
         running.start(
             "watchword", sys.executable, "-m", "watchword", "serve", "--json",
-            port=page.port(9000), WATCHWORD_ISSUER=self.url, WATCHWORD_TRUST="trust.toml",
+            port=page.port(9000), **settings,
         )  # fmt: skip
 
     def token(self, client: str = "worker") -> str:
@@ -59,7 +61,7 @@ class Authority:
         """Return a genuine token taken apart, with the key that signed it."""
         parts = self.token().split(".")[:2]
         header, claims = (json.loads(base64.urlsafe_b64decode(part + "==")) for part in parts)
-        return Draft(header, claims, FileKeyStore(self._keys).load().active.key)
+        return Draft(header, claims, looked_at(self._settings).load().active.key)
 
     def forge(self, kind: Forgery, **claims: Any) -> str:
         draft = self.draft().saying(**claims)
