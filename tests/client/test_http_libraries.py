@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import ssl
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -16,6 +17,7 @@ from watchword import Watchword
 from watchword.testing.outbound import OutboundBehaviour
 
 Outcome = tuple[int, Any]
+TLS = ssl.create_default_context()  # once: each takes longer than a test
 
 
 class OneWay(io.RawIOBase):
@@ -83,7 +85,9 @@ class _Auth(OutboundBehaviour):
     ) -> Outcome:  # fmt: skip
         content: Any = iter([body]) if one_way else body
         url = posts.settings.url_of("users")
-        with self.library.Client(auth=posts.auth("users"), base_url=url, trust_env=False) as client:
+        with self.library.Client(
+            auth=posts.auth("users"), base_url=url, verify=TLS, trust_env=False
+        ) as client:
             answer = client.request(
                 method, path, content=content, headers=length(body), follow_redirects=True
             )
@@ -102,7 +106,9 @@ class _AsyncAuth(OutboundBehaviour):
             content = once(body or b"") if one_way else body
             url = posts.settings.url_of("users")
             auth = posts.auth("users")
-            async with self.library.AsyncClient(auth=auth, base_url=url, trust_env=False) as client:
+            async with self.library.AsyncClient(
+                auth=auth, base_url=url, verify=TLS, trust_env=False
+            ) as client:
                 answer = await client.request(
                     method, path, content=content, headers=length(body), follow_redirects=True
                 )

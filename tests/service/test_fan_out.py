@@ -191,5 +191,5 @@ def test_the_calls_of_a_page_are_on_their_way_at_the_same_time(site: OutboundSit
 
     site.users.routes["/slow"] = answer
     with site.posts.acting_for(site.issuer.token()):
-        site.posts.map(lambda _: site.posts.session("users").get("/slow"), range(20))
+        site.posts.map(lambda _: site.posts.session("users").get("/slow"), range(20), workers=8)
     assert gate.is_set()

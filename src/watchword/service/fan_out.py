@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 R = TypeVar("R")
 
-WORKERS = 8
+WORKERS = 16
 
 
 def over_threads(function: Callable[[T], R], items: Iterable[T], workers: int) -> list[R]:
