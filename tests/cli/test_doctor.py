@@ -112,3 +112,15 @@ def test_people_get_one_line_per_finding(monkeypatch, tmp_path, capsys):
     assert main(["doctor"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert {line.split()[0] for line in lines} <= {"OK", "WARN", "FAIL"}
+
+
+@pytest.mark.threat(200)
+def test_an_audit_log_that_would_stop_everything_is_told_before(ask, tmp_path):
+    code, found = ask(ISSUER=NOBODY_LISTENS, AUDIT_LOG="audit.jsonl")
+    assert (code, found["audit log", "OK"]) == (0, f"{tmp_path / 'audit.jsonl'} can be written")
+    assert not (tmp_path / "audit.jsonl").exists()
+    (tmp_path / "elsewhere").write_bytes(b"")
+    (tmp_path / "audit.jsonl").symlink_to(tmp_path / "elsewhere")
+    code, found = ask(ISSUER=NOBODY_LISTENS, AUDIT_LOG="audit.jsonl")
+    assert code == 1
+    assert "a link" in found["audit log", "FAIL"]

@@ -14,7 +14,7 @@ from watchword.errors import StoreUnavailable
 from watchword.storage.database import Statement
 from watchword.storage.probe import writable
 
-from .conftest import HANG, change, column, event, in_one_batch, insert, names, opened
+from .conftest import HANG, change, column, event, in_one_batch, insert, names, opened, verify
 
 
 async def done(writing: Awaitable[None]) -> bool:
@@ -48,8 +48,10 @@ def test_a_full_disk_is_unavailable_leaves_nothing_half_and_is_over_when_there_i
             await database.run(change("PRAGMA max_page_count = 1000000"))
             await database.run(insert("room again"))
             assert "room again" in await database.read(names())
+            await ledger.record(event("room again"))
 
     asyncio.run(story())
+    assert verify(path).whole
 
 
 LIMITED = """
@@ -110,6 +112,7 @@ def test_a_write_that_the_system_refuses_is_unavailable_and_over_without_a_resta
             assert [e.jti for _, e in await ledger.events(limit=1_000)] == told["there"]
 
     asyncio.run(story())
+    assert verify(path).whole  # what the disk refused is not in the chain
 
 
 @pytest.mark.threat(179)

@@ -12,7 +12,7 @@ import pytest
 from watchword.errors import AlreadyConsumed
 from watchword.grants.stores import Consumption
 
-from .conftest import HANG, event, names, opened
+from .conftest import HANG, event, names, opened, verify
 
 CYCLES = 10_000 if os.environ.get("WATCHWORD_SOAK") == "1" else 20
 
@@ -67,6 +67,8 @@ def test_what_was_answered_survives_kill_9_and_nothing_is_half(path: Path) -> No
             assert [number for number, _ in found] == list(range(1, len(found) + 1))
 
     asyncio.run(story())
+    report = verify(path)  # each life went on in the chain where the last one was killed
+    assert (report.whole, report.events, len(report.chains)) == (True, report.last, 1)
 
 
 @pytest.mark.threat(96)

@@ -90,7 +90,7 @@ def tampering(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def masks(place: int) -> Sequence[int]:
-    return range(1, 256) if SOAK else (1 << place % 8,)
+    return (*(1 << bit for bit in range(8)), 0xFF) if SOAK else (1 << place % 8,)
 
 
 def columns(connection: sqlite3.Connection, table: str) -> list[tuple[str, str]]:

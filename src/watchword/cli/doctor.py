@@ -65,6 +65,7 @@ def _findings() -> Iterator[Finding]:
     yield from examine.tls(settings.tls)
     yield from examine.keys(settings)
     yield from examine.trust(settings.trust)
+    yield from examine.audit_log(settings.audit_log)
     yield from examine.issuer(settings, SYSTEM_CLOCK)
 
 

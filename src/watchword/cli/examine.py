@@ -105,6 +105,21 @@ def keys(found: ServerSettings) -> Iterator[Finding]:
         yield Finding("OK", "keys", f"{len(keyring.entries)} in {place}; {active.key.alg} {active.kid} signs")
 
 
+def audit_log(path: "Path | Literal['-'] | None") -> Iterator[Finding]:
+    """Look whether the log of the audit can be written where the settings want it."""
+    if path is None or path == "-":
+        return
+    place = path if path.exists() else path.parent
+    if not os.access(place, os.W_OK):
+        yield Finding(
+            "FAIL", "audit log", f"{place} cannot be written by this user: no token would be issued"
+        )
+    elif path.is_symlink() or (path.exists() and path.stat().st_uid != os.geteuid()):
+        yield Finding("FAIL", "audit log", f"expected a file of this user at {path}, found another or a link")
+    else:
+        yield Finding("OK", "audit log", f"{path} can be written")
+
+
 def tls(pair: Pair | None) -> Iterator[Finding]:
     """Load certificate and key as the server would."""
     if pair is None:
