@@ -119,6 +119,9 @@ def test_a_log_that_was_turned_over_is_verified_over_its_files_and_a_gap_is_an_a
         (first, b"".join(lines[3:5]), third),
     ):
         assert verify(*wrong).findings[0].kind == "missing"
+    two, other = line_of(next(sealed(1, first=2))), line_of(next(sealed(1, writer="other")))
+    assert verify(other + two).whole  # each chain is whole in any order, but the numbers are not
+    assert {finding.kind for finding in verify(two + other).findings} == {"missing", "reordered"}
     report = verify(second, third, after=3)
     assert (report.whole, report.events) == (True, 6)
     assert not verify(third, after=3).whole

@@ -121,6 +121,8 @@ def test_a_log_that_is_turned_over_goes_on_in_a_new_file_and_nothing_is_lost(wor
         world.log.rename(olds[0])
         record(database, "b")
         world.turn()
+        with closing(sqlite3.connect(world.path)) as connection:  # for whoever starts after a kill -9 now
+            assert connection.execute("SELECT sequence FROM audit_log_position").fetchone() == (1,)
         world.log.rename(olds[1])
         world.log.write_bytes(b"")  # as a tool makes it, readable by all
         world.log.chmod(0o644)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from watchword.audit.chain import COVERED, GENESIS, link
+from watchword.audit.checkpoint import verified
 from watchword.audit.event import AuditEvent
 from watchword.errors import StoreCorrupt, StoreUnavailable
 from watchword.grants.stores import Consumption
@@ -16,7 +17,7 @@ from watchword.storage.ledger import SqlLedger
 from watchword.storage.migrations import migrate, packaged
 from watchword.storage.sqlite import open_sqlite
 
-from .conftest import change, event, in_one_batch, opened, trail, verify
+from .conftest import AUDIT_KEYS, change, event, in_one_batch, opened, trail, verify
 
 pytestmark = pytest.mark.threat(198)
 
@@ -179,10 +180,18 @@ def test_events_from_before_the_chain_are_counted_and_not_vouched_for(path: Path
     record(path, event("a"), event("b"))
     report = verify(path)
     assert (report.whole, report.unchained, report.events, report.last) == (True, 3, 2, 8)
+
+    async def checkpoint() -> str:
+        async with opened(path) as (database, _):
+            return await trail(database).checkpoint(1.0)
+
+    kept = verified(asyncio.run(checkpoint()), AUDIT_KEYS)
+    assert verify(path, kept).whole
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE audit_event SET hash = NULL, previous_hash = NULL WHERE sequence = 7")
         connection.execute("UPDATE audit_unchained SET sequence = 7")
     assert not verify(path).whole  # nobody can say afterwards that an event was never sealed
+    assert "begins after event 6" in verify(path, kept).findings[0].text
 
 
 @pytest.mark.threat(204)

@@ -62,18 +62,17 @@ class _Deed:
 
     def on_its_own(self, tails: Tails, connection: sqlite3.Connection) -> Tails:
         """Do it all again; return the tails after it, which are those before it if it fails."""
-        after = tails
         connection.execute("SAVEPOINT deed")
         try:
             self.ask_again(connection)
-            after = write_sealed(self.appended, tails, connection)
+            tails = write_sealed(self.appended, tails, connection)
         except sqlite3.Error as error:
             _demand_transaction(error, connection)
             self.outcome = Outcome(error=translated(error))
         except StoreError as error:
             self.outcome = Outcome(error=error)
         _close_savepoint(connection, undo=self.failed)
-        return tails if self.failed else after
+        return tails
 
 
 def carry_out(
