@@ -1,12 +1,14 @@
 """Who may do what an operator does: a matrix of every operation, from the table of operations itself."""
 
 import os
+import re
 import socket
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from watchword.authority.admin.table import OPERATIONS
@@ -139,3 +141,20 @@ def test_a_refused_change_is_an_event_with_its_reason(start) -> None:
     assert (after["type"], after["outcome"], after["kid"]) == ("operation.refused", "refused", "nobody")
     assert after["reason"].startswith("keys.activate: token_key_unknown: ")
     assert {before["actor"], after["actor"]} == {f"operator|{os.geteuid()}"}
+
+
+def test_the_page_lists_exactly_the_operations_that_exist() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "reference" / "endpoints.md").read_text()
+    told = [line for line in page.splitlines() if re.match(r"\| `[a-z]+\.[a-z-]+` \|", line)]
+    assert told == [described(name) for name in sorted(OPERATIONS)]
+
+
+def described(name: str) -> str:
+    operation = OPERATIONS[name]
+    members = [
+        f"`{field.encode_name}`{'' if field.required else '?'}"
+        for field in msgspec.structs.fields(operation.request)
+    ]
+    changes = " yes " if operation.changes else " "
+    first_line = (operation.deed.__doc__ or "").splitlines()[0]
+    return f"| `{name}` | {', '.join(members) or 'nothing'} |{changes}| {first_line} |"

@@ -209,3 +209,23 @@ def test_people_read_who_proves_what_and_how(served) -> None:
     assert shown.count(", until ") == 1
     with contextlib.suppress(FileNotFoundError):
         assert (served.folder / "two.secret").read_text() not in shown
+
+
+def test_without_a_server_a_sealing_key_of_the_environment_or_a_descriptor_opens_the_folder(served) -> None:
+    assert served.stop() == 0
+    sealing_key = served.folder / "watchword-data" / "sealing.key"
+    # the command begins itself anew, without the key in its environment: before it has made any file
+    served.environ["SEALING_KEY"] = sealing_key.read_text()
+    add = ("clients", "add", "reports", "--secret-out", "reports.secret")
+    done = served.command(*add, SEAL="env:SEALING_KEY")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (served.folder / "reports.secret").exists()
+    del served.environ["SEALING_KEY"]
+    done = served.command("clients", "show", SEAL="env:SEALING_KEY")
+    assert done.returncode != 0
+    assert "SEALING_KEY" in done.stderr
+    for missing in ("3", "17"):  # a number that nobody opened, and that something else may get later
+        done = served.command("clients", "show", SEAL=f"fd:{missing}")
+        assert done.returncode != 0
+        assert f"WATCHWORD_SEAL: fd:{missing} cannot be read" in done.stderr
+        assert "Task" not in done.stderr

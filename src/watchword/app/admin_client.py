@@ -44,6 +44,20 @@ class _SocketConnection(http.client.HTTPConnection):
             os.close(folder)
 
 
+def is_there(path: Path) -> bool:
+    """Tell whether somebody listens at this socket, or whether that cannot be told."""
+    connection = _SocketConnection(path)
+    try:
+        connection.connect()
+    except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    finally:
+        connection.close()
+    return True
+
+
 def perform_at(path: Path, name: str, body: bytes) -> dict[str, Any]:
     """Have the server at this socket carry out an operation; return what it tells.
 

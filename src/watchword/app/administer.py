@@ -5,11 +5,21 @@ from typing import Any
 
 import msgspec
 
-from watchword.app.admin_client import NobodyListens, perform_at
+from watchword.app.admin_client import NobodyListens, is_there, perform_at
 from watchword.app.config import ServerSettings
 from watchword.app.offline import perform_offline
-from watchword.app.sealing import leave_environment
+from watchword.app.sealing import leave_environment, read_before_forks
 from watchword.errors import DataFolderInUse, OperatorUnreachable
+
+
+def begin(settings: ServerSettings) -> None:
+    """Do what must be done before a command leaves anything behind: it may have to begin this process anew.
+
+    Raises:
+        SealingKeyUnusable: the environment does not hold the sealing key that it should.
+    """
+    if not is_there(settings.operators_socket):
+        leave_environment(settings.seal, sys.orig_argv, sys.executable)
 
 
 def administer(settings: ServerSettings, name: str, request: msgspec.Struct) -> dict[str, Any]:
@@ -31,6 +41,7 @@ def administer(settings: ServerSettings, name: str, request: msgspec.Struct) -> 
     except NobodyListens:
         pass
     leave_environment(settings.seal, sys.orig_argv, sys.executable)
+    read_before_forks(settings.seal)  # before this process opens anything: a number could mean that then
     try:
         return perform_offline(settings, name, body)
     except DataFolderInUse as error:

@@ -32,6 +32,11 @@ def perform_offline(
             f"WATCHWORD_DATABASE: expected the database of a token service, found nothing at"
             f" {settings.database}; run this where the server runs, with the same settings"
         )
+    if settings.keys == "memory:" and name.startswith("keys."):
+        raise ConfigurationError(
+            "WATCHWORD_KEYS: memory: keeps the keys in the process of the server, and none answers at"
+            f" {settings.operators_socket}"
+        )
     os.umask(0o077)  # whatever it was: files that are made from here on are for this user alone
     return asyncio.run(_perform(settings, name, body, clock))
 

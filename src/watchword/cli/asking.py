@@ -33,6 +33,18 @@ def ask(name: str, request: "msgspec.Struct") -> dict[str, Any]:
     return administer(found, name, request)
 
 
+def begin() -> None:
+    """Do what must be done before a command makes a file: it may have to begin this process anew.
+
+    Raises:
+        ConfigurationError: the settings are wrong, or an extra is not installed.
+    """
+    found = settings()
+    from watchword.app import administer  # noqa: PLC0415
+
+    administer.begin(found)
+
+
 def settings() -> "ServerSettings":
     """Return the settings of the server.
 

@@ -19,7 +19,7 @@ from watchword.authority.admin.clients import (
     RotateSecret,
     SetKeys,
 )
-from watchword.cli.asking import ask
+from watchword.cli.asking import ask, begin
 from watchword.cli.output import json_option, say, say_json
 from watchword.cli.secret_file import write_new
 from watchword.cli.times import lasting, moment, span
@@ -180,6 +180,7 @@ def show(*, client_id: str | None, as_json: bool) -> None:
 
 def _with_secret(out: Path, register: Callable[[str], T]) -> T:
     """Make a secret, keep it in a file, register its digest; no file stays of one that was refused."""
+    begin()
     secret = secrets.token_urlsafe(32)
     write_new(out, secret.encode("ascii"))
     return _registered(out, lambda: register(hashlib.sha256(secret.encode("ascii")).hexdigest()))
@@ -188,9 +189,10 @@ def _with_secret(out: Path, register: Callable[[str], T]) -> T:
 def _with_keys(out: Path | None, file: Path | None, register: Callable[[dict[str, Any]], T]) -> T:
     if file is not None:
         return register(_read(file))
-    key = PrivateKey.generate(DEFAULT_ALGORITHM)
     if out is None:
         raise ConfigurationError("expected a file for the private key, found none")
+    begin()
+    key = PrivateKey.generate(DEFAULT_ALGORITHM)
     write_new(out, key.insecure_private_pem())
     return _registered(out, lambda: register({"keys": [dict(key.public_jwk())]}))
 
