@@ -52,7 +52,7 @@ soak: dev  ## the long forms of the hunts that `make test` does briefly
 interop: dev interop-deps  ## our tokens at gateways, in other languages and tools, configured as docs/how-to says
 	@$(BIN)/python -m pytest interop -q -n $(WORKERS) --dist loadfile $(ARGS)
 
-interop-deps:  ## those gateways and tools: Debian packages (as root), npm packages, OpenBao, Envoy
+interop-deps:  ## those gateways and tools: Debian packages (as root), npm packages, OpenBao, Envoy, Go modules, a jar
 	@VENV="$(VENV)" sh scripts/interop-deps.sh
 
 system-deps:  ## what needs the system's package manager (as root); nothing else here does

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the strangers that `make interop` meets: Debian packages (as root), npm packages, OpenBao, Envoy.
+# Installs the strangers that `make interop` meets: Debian packages (as root), npm packages, OpenBao, Envoy, what Go and Java need.
 # Says in words what is missing; fails only if WATCHWORD_REQUIRE_ALL=1, since their tests skip loudly.
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -12,7 +12,8 @@ miss() {
 }
 
 packages=""
-for pair in haproxy:haproxy nginx:nginx-light prometheus:prometheus npm:npm openssl:openssl apache2:apache2-bin; do
+for pair in haproxy:haproxy nginx:nginx-light prometheus:prometheus npm:npm openssl:openssl apache2:apache2-bin \
+    java:default-jdk-headless mvn:maven; do
     PATH="$PATH:/usr/sbin" command -v "${pair%%:*}" >/dev/null 2>&1 || packages="$packages ${pair#*:}"
 done
 for module in auth_openidc:libapache2-mod-auth-openidc oauth2:libapache2-mod-oauth2; do
@@ -43,6 +44,18 @@ if node -e 'process.exit(+(parseInt(process.versions.node) < 20))' 2>/dev/null; 
     fi
 else
     miss "expected Node.js 20 or newer, found $(node --version 2>/dev/null || echo none); the npm packages need it"
+fi
+
+# the Go that interop/go/go.mod names is newer than most distributions'; Java and Maven are not
+if go version >/dev/null 2>&1 && (cd interop/go && go mod download && go build ./...); then :; else
+    miss "expected the Go that interop/go/go.mod names, found $(go version 2>/dev/null || echo none); go-oidc needs it"
+fi
+jar=nimbus-jose-jwt-10.10.jar
+sum=0edd2fbaab79e13f87d145d021f85a5c59956b2b6b5e761c0d664c87f94cda15
+if ! echo "$sum  interop/java/$jar" | sha256sum --check --status 2>/dev/null; then
+    mvn -q -B dependency:copy -Dartifact=com.nimbusds:nimbus-jose-jwt:10.10 -DoutputDirectory="$PWD/interop/java" &&
+        echo "$sum  interop/java/$jar" | sha256sum --check --quiet ||
+        miss "could not fetch $jar with Maven; the lines above say why"
 fi
 
 stamp=$venv-interop/.installed
