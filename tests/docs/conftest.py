@@ -15,7 +15,7 @@ import pytest
 
 BLOCK = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```', re.MULTILINE | re.DOTALL)
 PORT = re.compile(r"\b(9000|50\d\d)\b")
-READY = re.compile(r"running on|ready|starting development server at", re.IGNORECASE)
+READY = re.compile(r"running on|ready|development server at", re.IGNORECASE)
 GUARD = 60.0
 
 
@@ -64,11 +64,15 @@ class Terminal:
         self.running.append(process)
         assert process.stdout is not None
         said = ""
+        too_late = threading.Timer(GUARD, process.kill)
+        too_late.start()
         for out in process.stdout:
             said += out
             if READY.search(out):
+                too_late.cancel()
                 threading.Thread(target=self.listen, args=(line, process), daemon=True).start()
                 return
+        too_late.cancel()
         pytest.fail(f"{line} ended with {process.wait(GUARD)}\n{said}")
 
     def listen(self, line: str, process: subprocess.Popen[str]) -> None:
