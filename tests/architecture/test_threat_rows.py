@@ -14,8 +14,7 @@ ANSWERED = {
     *range(107, 125),
     127,
     130,
-    146,  # E keys at rest
-    *range(155, 161),
+    *range(146, 164),  # E keys at rest
     164,  # F rotation
     *range(165, 175),
     175,  # G storage

@@ -3,16 +3,22 @@
 import base64
 import copy
 import dataclasses
+import gc
 import json
 import multiprocessing
 import pickle
 import traceback
+import types
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from watchword.keys.issuer import Issuer
 from watchword.keys.keyring import KeyEntry, Keyring
+from watchword.keys.seal import Seal
+from watchword.keys.sealing_key import SealingKey, new_sealing_key
+from watchword.keystores.files import FileKeyStore
 from watchword.keystores.memory import MemoryKeyStore
 from watchword.tokens.private_key import PrivateKey
 
@@ -160,3 +166,45 @@ def test_processes_after_a_fork_make_different_tokens() -> None:
         process.join(30)
     ids = {json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))["jti"] for token in tokens}
     assert len(ids) == 40
+
+
+def reachable(thing: object) -> list[bytes]:
+    """Return every text and byte string that an object keeps alive, our own modules and types left out."""
+    seen: set[int] = set()
+    found: list[bytes] = []
+    todo = [thing]
+    while todo:
+        current = todo.pop()
+        if id(current) in seen or isinstance(current, type | types.ModuleType | types.FrameType):
+            continue
+        seen.add(id(current))
+        if isinstance(current, bytes | bytearray):
+            found.append(bytes(current))
+        elif isinstance(current, str):
+            found.append(current.encode("utf-8", "replace"))
+        elif isinstance(current, types.FunctionType):
+            todo += [cell.cell_contents for cell in current.__closure__ or ()]
+        else:
+            todo += gc.get_referents(current)
+    return found
+
+
+@pytest.mark.threat(162)
+@pytest.mark.parametrize("sealed", [False, True], ids=["plain", "sealed"])
+@pytest.mark.parametrize("alg", ALGORITHMS)
+def test_a_key_in_use_is_an_object_of_the_library_and_no_bytes_of_it_stay_behind(
+    tmp_path: Path, alg: str, sealed: bool
+) -> None:
+    seal = Seal(SealingKey.from_text(new_sealing_key())) if sealed else None
+    Issuer(URL, FileKeyStore(tmp_path / "keys", seal=seal), algorithm=alg)
+    store = FileKeyStore(tmp_path / "keys", seal=seal)
+    issuer = Issuer(URL, store, algorithm=alg)
+    issuer.issue("a", "b")
+    issuer.prepare_key()
+    kept = reachable([issuer, store])
+    assert any(b"keyring.json" in content or b"kid" in content for content in kept)
+    for entry in issuer.keyring.entries:
+        der = entry.key.insecure_private_der()
+        secret = der[36:60] if alg.startswith("ES") else der[16:40] if alg.startswith("Ed") else der[400:424]
+        assert not [content for content in kept if secret in content]
+        assert not [content for content in kept if b"PRIVATE" in content]

@@ -94,6 +94,7 @@ def as_nobody(deed):
 # --- who may look ---------------------------------------------------------------------------------
 
 
+@pytest.mark.threat(146)
 def test_folder_and_files_are_for_the_owner_only_whatever_the_umask(folder: Path, umask: int) -> None:
     FileKeyStore(folder / "deep").save(Keyring().prepare(PrivateKey.generate(), 1))
     assert mode(folder) == mode(folder / "deep") == 0o700
@@ -120,6 +121,7 @@ def test_an_unprivileged_user_can_begin_under_any_umask(tmp_path: Path, umask_va
     assert as_nobody(begin) == "2"
 
 
+@pytest.mark.threat(146)
 @pytest.mark.parametrize("name", ["keyring.json", "*.pem", "lock"])
 @pytest.mark.parametrize("wide", [0o640, 0o604, 0o666, 0o700, 0o4600])
 def test_a_file_that_others_can_reach_is_refused_with_the_command_that_mends_it(
@@ -134,6 +136,7 @@ def test_a_file_that_others_can_reach_is_refused_with_the_command_that_mends_it(
     FileKeyStore(folder).save(kept)
 
 
+@pytest.mark.threat(146)
 @pytest.mark.parametrize("wide", [0o750, 0o701, 0o777])
 def test_a_folder_that_others_can_enter_is_refused_with_the_command_that_mends_it(
     folder: Path, kept: Keyring, wide: int
@@ -164,6 +167,7 @@ def test_what_belongs_to_somebody_else_is_refused(
         FileKeyStore(folder).load()
 
 
+@pytest.mark.threat(147)
 @pytest.mark.parametrize("name", ["keyring.json", "*.pem", "lock"])
 def test_a_symbolic_link_is_refused(folder: Path, kept: Keyring, tmp_path: Path, name: str) -> None:
     (path,) = folder.glob(name)
@@ -173,6 +177,7 @@ def test_a_symbolic_link_is_refused(folder: Path, kept: Keyring, tmp_path: Path,
         FileKeyStore(folder).save(kept)
 
 
+@pytest.mark.threat(147)
 @pytest.mark.parametrize("name", ["keyring.json", "*.pem"])
 def test_a_second_name_of_a_file_is_refused(folder: Path, kept: Keyring, tmp_path: Path, name: str) -> None:
     (path,) = folder.glob(name)
@@ -181,6 +186,7 @@ def test_a_second_name_of_a_file_is_refused(folder: Path, kept: Keyring, tmp_pat
         FileKeyStore(folder).load()
 
 
+@pytest.mark.threat(147)
 def test_a_link_in_place_of_the_folder_is_refused(folder: Path, kept: Keyring, tmp_path: Path) -> None:
     folder.rename(tmp_path / "elsewhere")
     folder.symlink_to(tmp_path / "elsewhere")
@@ -244,6 +250,30 @@ def test_a_disk_that_fails_at_any_moment_leaves_the_old_or_the_new_keyring(
         assert not list(folder.glob(".new-*"))
         assert len(list(folder.glob("*.pem"))) == 1
     assert seen == {True, False} or call == "unlink"
+
+
+@pytest.mark.threat(148)
+def test_a_file_is_written_under_a_name_that_nobody_can_know_and_never_over_another(
+    folder: Path, kept: Keyring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[tuple[str, int]] = []
+    real = os.open
+
+    def watch(path, flags, *arguments, **options):
+        opened.append((str(path), flags))
+        return real(path, flags, *arguments, **options)
+
+    monkeypatch.setattr(os, "open", watch)
+    for number in range(3):
+        store = FileKeyStore(folder)
+        store.save(store.load().prepare(PrivateKey.generate(), number))
+    written = [(name, flags) for name, flags in opened if flags & os.O_WRONLY]
+    names = {name for name, _ in written}
+    assert len(names) == len(written) >= 6
+    assert all(len(name) >= 32 for name in names)
+    for _, flags in written:
+        assert flags & os.O_EXCL
+        assert flags & os.O_NOFOLLOW
 
 
 def test_a_process_that_died_while_writing_leaves_nothing_behind(folder: Path, kept: Keyring) -> None:
