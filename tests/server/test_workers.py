@@ -20,6 +20,8 @@ from watchword.tokens.private_key import PrivateKey
 
 from .processes import Pinned, alive, children, pinned_to_each, stopped, until
 from .test_metrics import metrics
+from .test_service_manager import manager, told
+from .test_tls import CA, presented
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc")
 
@@ -312,3 +314,40 @@ def test_every_worker_refuses_a_revoked_key_and_a_disabled_client_without_being_
         for connection in connections:
             until(lambda asked=connection: asked.token().status == 401)
             assert not introspected(connection, fresh)
+
+
+def test_systemd_hears_of_the_whole_from_the_first_process_alone(start, monkeypatch, tmp_path):
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    monkeypatch.setenv("WATCHDOG_USEC", "200000")
+    with manager(str(tmp_path / "notify")) as listening:
+        served = start(WORKERS="2")
+        ready = told(listening)
+        assert ready["READY"] == "1"
+        assert served.ready["address"] in ready["STATUS"]
+        assert [told(listening) for _ in range(3)] == [{"WATCHDOG": "1"}] * 3
+        with stopped(served.process.pid):  # who watches over the others does not hang unnoticed
+            listening.settimeout(1)
+            with pytest.raises(TimeoutError):
+                list(iter(lambda: told(listening), None))
+        listening.settimeout(20)
+        served.process.send_signal(signal.SIGTERM)
+        until(lambda: told(listening).get("STOPPING") == "1")
+        assert served.process.wait(30) == 0
+
+
+def test_a_new_certificate_is_taken_up_by_every_worker(start, tmp_path):
+    (tmp_path / "tls").mkdir()
+    ca = CA(tmp_path / "tls")
+    served = start(WORKERS="2", **ca.settings)
+    workers = children(served.process.pid)[1:]
+
+    def serials() -> set[int]:
+        found = set()
+        for worker in workers:
+            with stopped(*(pid for pid in workers if pid != worker)):
+                found.add(presented(served, ca))
+        return found
+
+    assert serials() == {ca.serial}
+    ca.issue()
+    assert serials() == {ca.serial}
