@@ -12,6 +12,7 @@ from watchword.storage.ledger import SqlLedger
 from watchword.storage.sqlite import open_sqlite
 from watchword.storage.trust import SqlTrustStore
 from watchword.trust import document as trust_document
+from watchword.trust.registration import Registration
 
 ISSUER = "https://tokens.example"
 ONE = f"""
@@ -103,3 +104,41 @@ def test_a_stored_document_that_cannot_be_read_is_no_empty_one(tmp_path):
     other.close()
     with pytest.raises(StoreCorrupt):
         start(tmp_path)
+
+
+def register(folder, client_id="users"):
+    async def run():
+        database = open_sqlite(folder / "data" / "watchword.db")
+        store = SqlTrustStore(database, writer=database.writer)
+        added = AuditEvent(type="client.added", time=0, client=client_id)
+        await store.register(Registration(client_id).with_secret("b" * 64, 0), event=added)
+        await database.aclose()
+
+    asyncio.run(run())
+
+
+def test_what_is_registered_beside_the_document_is_in_force_after_a_start(tmp_path):
+    bare = ONE.replace("secret_sha256", "# secret_sha256")
+    start(tmp_path, bare)
+    register(tmp_path)
+    document, _ = start(tmp_path, bare)
+    assert document.services["users"].secret_sha256 == ("b" * 64,)
+
+
+@pytest.mark.threat(95)
+def test_a_file_that_brings_credentials_for_a_registered_service_keeps_the_server_from_starting(tmp_path):
+    start(tmp_path, ONE.replace("secret_sha256", "# secret_sha256"))
+    register(tmp_path)
+    with pytest.raises(TrustError, match=r"services\.users: its credentials are registered"):
+        start(tmp_path, ONE)
+
+
+@pytest.mark.threat(102)
+def test_registered_credentials_end_with_their_service(tmp_path):
+    bare = ONE.replace("secret_sha256", "# secret_sha256")
+    start(tmp_path, bare)
+    register(tmp_path)
+    _, events = start(tmp_path, "version = 1\n")
+    assert events[-2:] == ["trust.applied", "client.removed"]
+    document, _ = start(tmp_path, bare)
+    assert document.services["users"].secret_sha256 == ()

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from watchword.authority.admin.operation import AdminContext, Request
+from watchword.authority.admin.operation import AdminContext, Name, Request
 from watchword.authority.applied_trust import document_of
 from watchword.errors import RegistrationRefused
 from watchword.trust.model import Service
@@ -16,7 +16,7 @@ _SHOWN_DIGEST = 12
 class ShowClients(Request, frozen=True, kw_only=True):
     """One client, or all of them."""
 
-    client_id: str | None = None
+    client_id: Name | None = None
 
 
 class ShownCredential(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ import msgspec
 
 from watchword.audit.event import AuditEvent
 from watchword.authority.admin.client_view import ShowClients, show
-from watchword.authority.admin.operation import AdminContext, Operation, Request, demand_confirmation
+from watchword.authority.admin.operation import AdminContext, Name, Operation, Request, demand_confirmation
 from watchword.authority.applied_trust import document_of, stored_trust
 from watchword.errors import OperationInvalid, RegistrationRefused
 from watchword.tokens.jwk_set import JWKSet
@@ -38,7 +38,7 @@ class ChangedClient(msgspec.Struct, frozen=True, kw_only=True):
 class AddClient(Request, frozen=True, kw_only=True):
     """A service of the document, and one kind of credentials: the digest of a secret, or public keys."""
 
-    client_id: str
+    client_id: Name
     secret_sha256: _Digest | None = None
     jwks: dict[str, Any] | None = None
 
@@ -60,7 +60,7 @@ async def add(context: AdminContext, request: AddClient, operator: str) -> Chang
 class RotateSecret(Request, frozen=True, kw_only=True):
     """The digest of a new secret, and for how many seconds the old one stays valid."""
 
-    client_id: str
+    client_id: Name
     secret_sha256: _Digest
     old_for: _Overlap
 
@@ -76,7 +76,7 @@ async def rotate_secret(context: AdminContext, request: RotateSecret, operator: 
 class SetKeys(Request, frozen=True, kw_only=True):
     """All public keys that a client has from now on, and for how many seconds those before stay valid."""
 
-    client_id: str
+    client_id: Name
     jwks: dict[str, Any]
     old_for: _Overlap
 
@@ -92,13 +92,13 @@ async def set_keys(context: AdminContext, request: SetKeys, operator: str) -> Ch
 class NamedClient(Request, frozen=True, kw_only=True):
     """One client."""
 
-    client_id: str
+    client_id: Name
 
 
 class ConfirmedClient(Request, frozen=True, kw_only=True):
     """One client, named twice."""
 
-    client_id: str
+    client_id: Name
     confirm: str | None = None
 
 

@@ -9,6 +9,7 @@ import msgspec
 from watchword.audit.event import AuditEvent
 from watchword.authority.admin.operation import (
     AdminContext,
+    Name,
     Nothing,
     Operation,
     Request,
@@ -114,7 +115,7 @@ async def reseal(context: AdminContext, _: Nothing, operator: str) -> Resealed:
 class RemoveKey(Request, frozen=True, kw_only=True):
     """One key, named twice."""
 
-    kid: str
+    kid: Name
     confirm: str | None = None
 
 

@@ -8,6 +8,7 @@ import msgspec
 from watchword.authority.admin.key_view import show
 from watchword.authority.admin.operation import (
     AdminContext,
+    Name,
     Nothing,
     Operation,
     Request,
@@ -38,7 +39,7 @@ async def prepare(context: AdminContext, _: Nothing, operator: str) -> PreparedK
 class NamedKey(Request, frozen=True, kw_only=True):
     """One key."""
 
-    kid: str
+    kid: Name
 
 
 class ChangedKeys(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,7 +65,7 @@ async def activate(context: AdminContext, request: NamedKey, operator: str) -> C
 class RetireKey(Request, frozen=True, kw_only=True):
     """One key, named twice."""
 
-    kid: str
+    kid: Name
     confirm: str | None = None
 
 
@@ -79,7 +80,7 @@ async def retire(context: AdminContext, request: RetireKey, operator: str) -> Ch
 class RevokeKey(Request, frozen=True, kw_only=True):
     """One key, named twice, and what happens if nobody could sign after it."""
 
-    kid: str
+    kid: Name
     confirm: str | None = None
     unready: Unready = Unready.REFUSE
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -17,6 +17,10 @@ from watchword.storage.audit_trail import AuditTrail
 from watchword.storage.database import Database
 from watchword.storage.ledger import SqlLedger
 from watchword.tokens.jwk_set import JWKSet
+from watchword.tokens.jws import MAX_KID_LENGTH
+
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_KID_LENGTH)]
+"""A `kid` or a `client_id`: bounded, since it comes back in words."""
 
 OPERATOR_SPACE = "operator|"
 """The name space of operators in the audit's `actor`."""
