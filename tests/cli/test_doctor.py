@@ -73,6 +73,29 @@ def test_keys_are_loaded_and_unsafe_ones_are_told(ask, tmp_path):
     assert ("keys", "FAIL") in found
 
 
+def test_sealed_keys_in_the_database_are_opened_and_nothing_is_written_beside_it(ask, tmp_path):
+    environ = {k: v for k, v in os.environ.items() if not k.startswith("WATCHWORD_")}
+    subprocess.run(
+        [sys.executable, "-m", "watchword", "keys", "prepare"],
+        cwd=tmp_path,
+        env=environ | {"WATCHWORD_ISSUER": NOBODY_LISTENS},
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+    data = tmp_path / "watchword-data"
+    before = {path.name: path.read_bytes() for path in data.iterdir()}
+    code, found = ask(ISSUER=NOBODY_LISTENS)
+    assert code == 0
+    assert "2 in database:" in found["keys", "OK"]
+    assert {path.name: path.read_bytes() for path in data.iterdir()} == before
+    (data / "sealing.key").rename(tmp_path / "kept")
+    code, found = ask(ISSUER=NOBODY_LISTENS)
+    assert code == 1
+    assert "sealing.key is missing" in found["keys", "FAIL"]
+    assert not (data / "sealing.key").exists()
+
+
 def test_a_trust_document_is_read(ask, tmp_path):
     (tmp_path / "trust.toml").write_text("version = 1\n")
     assert ("trust", "OK") in ask(ISSUER=NOBODY_LISTENS, TRUST="trust.toml")[1]

@@ -9,14 +9,19 @@ BUSY_SECONDS = 5.0
 """How long a connection waits for one that writes."""
 
 
-def connect(path: Path, *, mode: str = "rw") -> sqlite3.Connection:
+def connect(path: Path, *, mode: str = "rw", immutable: bool = False) -> sqlite3.Connection:
     """Return a connection that leaves transactions to us.
+
+    Args:
+        path: of the file.
+        mode: `rw` or `ro`.
+        immutable: nobody else has the file open, so that nothing is written beside it, either.
 
     Raises:
         sqlite3.Error: there is no such file, or it cannot be opened.
     """
     return sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode={mode}",
+        f"{path.absolute().as_uri()}?mode={mode}&immutable={int(immutable)}",
         uri=True,
         timeout=BUSY_SECONDS,
         isolation_level=None,

@@ -33,7 +33,9 @@ class Looking:
             StoreCorrupt: it is none.
         """
         try:
-            with closing(connect(self._path, mode="ro")) as connection:
+            # without a WAL no server runs: then no file is made beside the database, which could be root's
+            at_rest = not self._path.with_name(f"{self._path.name}-wal").exists()
+            with closing(connect(self._path, mode="ro", immutable=at_rest)) as connection:
                 connection.execute("BEGIN")
                 return drive(intent, lambda statement: execute(statement, connection)).value
         except sqlite3.Error as error:
