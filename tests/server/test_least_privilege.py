@@ -19,10 +19,11 @@ UNIT = re.search(
     (ROOT / "docs" / "how-to" / "run-in-production.md").read_text(),
     re.MULTILINE | re.DOTALL,
 )
-NOBODY = 65534
+OWN = 61_000 + os.getpid() % 500
+"""A user of this test alone: others become `nobody` at the same time."""
 
 # loads everything, then becomes another user for good: the interpreter may stand where that one cannot look
-AS_NOBODY = f"""
+AS_ITS_USER = f"""
 import importlib, os, pkgutil, sys
 import click, click.shell_completion, uvicorn.lifespan.off, uvloop, watchword
 from encodings import idna
@@ -31,7 +32,7 @@ for module in pkgutil.walk_packages(watchword.__path__, "watchword."):
     if module.name.split(".")[1] in rooms:
         importlib.import_module(module.name)
 watchword.storage.migrations.packaged()
-os.setgroups([]); os.setgid({NOBODY}); os.setuid({NOBODY})
+os.setgroups([]); os.setgid({OWN}); os.setuid({OWN})
 os.umask(0o022)
 sys.exit(watchword.cli.main(sys.argv[1:]))
 """
@@ -50,7 +51,7 @@ class World:
         self.data = folder / "state"
         self.settings.mkdir(mode=0o755)
         self.data.mkdir(mode=0o700)
-        os.chown(self.data, NOBODY, NOBODY)
+        os.chown(self.data, OWN, OWN)
         (self.settings / "watchword.toml").write_text(
             'issuer = "http://127.0.0.1:9000"\nlisten = "127.0.0.1:0"\ntrust = "trust.toml"\n'
             f'database = "{self.data}/watchword.db"\n'
@@ -65,7 +66,7 @@ class World:
 
     def start(self, *arguments: str) -> "subprocess.Popen[str]":
         return subprocess.Popen(
-            [sys.executable, "-c", AS_NOBODY, *arguments],
+            [sys.executable, "-c", AS_ITS_USER, *arguments],
             cwd=self.settings, env=self.environ, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
@@ -88,7 +89,7 @@ def written_since(moment: float, looked_at: list[Path]) -> set[Path]:
                     status = path.lstat()
                 except OSError:
                     continue
-                if status.st_uid == NOBODY and max(status.st_mtime, status.st_ctime) >= moment:
+                if status.st_uid == OWN and max(status.st_mtime, status.st_ctime) >= moment:
                     found.add(path)
     return found
 
@@ -105,7 +106,7 @@ def test_a_server_of_a_user_of_its_own_writes_nowhere_but_into_its_folder() -> N
             assert line, server.stderr and server.stderr.read()
             assert "ready" in json.loads(line), server.stderr and server.stderr.read()
             status = Path(f"/proc/{server.pid}/status").read_text()
-            assert re.search(rf"^Uid:\s+{NOBODY}\s+{NOBODY}\s+{NOBODY}\s+{NOBODY}$", status, re.MULTILINE)
+            assert re.search(rf"^Uid:\s+{OWN}\s+{OWN}\s+{OWN}\s+{OWN}$", status, re.MULTILINE)
             assert re.search(r"^CapEff:\s+0+$", status, re.MULTILINE)
             for command in (["clients", "add", "users", "--secret-out", f"{world.data}/s"], ["keys", "show"]):
                 done = world.start(*command, "--json")
