@@ -12,7 +12,10 @@ import msgspec
 import pytest
 
 from watchword.authority.admin.table import OPERATIONS
+from watchword.errors import RequestRefused
 from watchword.server.admin import path_of
+from watchword.server.endpoints.administer import AdministerEndpoint
+from watchword.server.request import Request
 
 PATHS = sorted(path_of(name).decode() for name in OPERATIONS)
 
@@ -158,3 +161,16 @@ def described(name: str) -> str:
     changes = " yes " if operation.changes else " "
     first_line = (operation.deed.__doc__ or "").splitlines()[0]
     return f"| `{name}` | {', '.join(members) or 'nothing'} |{changes}| {first_line} |"
+
+
+@pytest.mark.anyio
+@pytest.mark.threat(208)
+async def test_a_listener_that_does_not_know_who_comes_has_no_operation_even_by_mistake() -> None:
+    async def perform(body: bytes, operator: str) -> None:
+        pytest.fail(f"{operator} was let in")
+
+    for state in ({}, {"operator": "operator|0"}):
+        scope = {"query_string": b"", "headers": [(b"content-type", b"application/json")], "state": state}
+        with pytest.raises(RequestRefused) as refused:
+            await AdministerEndpoint(perform)(Request(scope, None, "r"))
+        assert refused.value.status == 404
