@@ -44,10 +44,10 @@ class OverTls:
         assert made.returncode == 0, made.stderr
 
     @contextmanager
-    def serving(self, name: str = "tokens.example", *, trusted: bool = True) -> Iterator[Relay]:
-        """Yield a server whose certificate is for this name."""
-        signer = ("-CA", "ca.pem", "-CAkey", "ca.key") if trusted else ()
-        self._certificate("server", "-subj", "/CN=server", "-addext", f"subjectAltName=DNS:{name}", *signer)
+    def serving(
+        self, name: str = "tokens.example", *, trusted: bool = True, plain: bool = False
+    ) -> Iterator[Relay]:
+        """Yield a server whose certificate is for this name, or one without TLS."""
         published = self._authority.url
         relay = Relay()
 
@@ -64,9 +64,18 @@ class OverTls:
             def log_message(self, *_: Any) -> None:
                 pass
 
+        with serving(Published) as server:
+            if not plain:
+                server.socket = self._context(name, trusted=trusted).wrap_socket(
+                    server.socket, server_side=True
+                )
+            relay.port = server.server_port
+            relay.url = f"http{'' if plain else 's'}://{name}:{server.server_port}"
+            yield relay
+
+    def _context(self, name: str, *, trusted: bool) -> ssl.SSLContext:
+        signer = ("-CA", "ca.pem", "-CAkey", "ca.key") if trusted else ()
+        self._certificate("server", "-subj", "/CN=server", "-addext", f"subjectAltName=DNS:{name}", *signer)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self._running.folder / "server.pem", self._running.folder / "server.key")
-        with serving(Published) as server:
-            server.socket = context.wrap_socket(server.socket, server_side=True)
-            relay.port, relay.url = server.server_port, f"https://{name}:{server.server_port}"
-            yield relay
+        return context

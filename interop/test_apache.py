@@ -1,6 +1,7 @@
 """Apache, with either of two modules that verify tokens; the rest are the page's rules."""
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,47 +19,64 @@ ServerRoot {folder}
 ServerName localhost
 User www-data
 Group www-data
-PidFile {name}.pid
+PidFile {own}.pid
 Mutex pthread default
 ErrorLog /dev/stderr
 {modules}
-Include {name}.conf
+Include {own}.conf
 """
 
 
+Started = Callable[..., AbstractContextManager[str]]
+
+
 @pytest.fixture(scope="module")
-def relay(over_tls: Any) -> Iterator[Any]:
-    """The published keys over https, and how often they were asked for."""
-    with over_tls.serving("localhost") as published:
-        yield published
+def started(page: Any, running: Any, posts: None, over_tls: Any, installed: Callable[[str], str]) -> Started:
+    """Start an Apache with one of the modules, which gets its keys from a relay."""
+    program = installed("apache2")
+
+    @contextmanager
+    def start(name: str, relay: Any, port: int = 0) -> Iterator[str]:
+        port = port or page.port(PORTS[name])
+        used = [MODULES / f"mod_{module}.so" for module in (*USED, name.removeprefix("mod_"))]
+        if not used[-1].exists():
+            pytest.skip(f"{used[-1].name} is not installed; run: make interop-deps")
+        with TemporaryDirectory() as shown:
+            Path(shown).chmod(0o755)  # Apache's processes are www-data's where the test is root's
+            ca = Path(shown) / "ca.pem"
+            ca.write_bytes(over_tls.ca.read_bytes())
+            keys = {
+                f"http://127.0.0.1:{page.port(9000)}/.well-known": f"{relay.url}/.well-known",
+                "https://tokens.example": relay.url,
+                "/etc/ssl/certs/ca-certificates.crt": str(ca),
+                f"127.0.0.1:{page.port(PORTS[name])}": f"127.0.0.1:{port}",
+            }
+            own = f"{name}-{port}"
+            page.write(f"{name}.conf", **keys).rename(page.folder / f"{own}.conf")
+            modules = "\n".join(
+                f"LoadModule {module.stem.removeprefix('mod_')}_module {module}" for module in used
+            )
+            base = page.folder / f"{own}.base"
+            base.write_text(BASE.format(folder=page.folder, own=own, modules=modules))
+            running.start(own, program, "-D", "FOREGROUND", "-f", base, port=port)
+            yield f"http://127.0.0.1:{port}"
+            running.stop(own)
+
+    return start
 
 
 @pytest.fixture(scope="module", params=PORTS)
-def gateway(
-    request: pytest.FixtureRequest, page: Any, running: Any, posts: None, over_tls: Any, relay: Any,
-    installed: Callable[[str], str],
-) -> Iterator[str]:  # fmt: skip
-    program = installed("apache2")
-    name = request.param
-    used = [MODULES / f"mod_{module}.so" for module in (*USED, name.removeprefix("mod_"))]
-    if not used[-1].exists():
-        pytest.skip(f"{used[-1].name} is not installed; run: make interop-deps")
-    with TemporaryDirectory() as shown:
-        Path(shown).chmod(0o755)  # Apache's processes are www-data's where the test is root's
-        ca = Path(shown) / "ca.pem"
-        ca.write_bytes(over_tls.ca.read_bytes())
-        page.write(
-            f"{name}.conf",
-            **{"https://tokens.example": relay.url, "/etc/ssl/certs/ca-certificates.crt": str(ca)},
-        )
-        modules = "\n".join(
-            f"LoadModule {module.stem.removeprefix('mod_')}_module {module}" for module in used
-        )
-        base = page.folder / f"{name}.base"
-        base.write_text(BASE.format(folder=page.folder, name=name, modules=modules))
-        running.start(name, program, "-D", "FOREGROUND", "-f", base, port=page.port(PORTS[name]))
-        yield page.url(PORTS[name])
-        running.stop(name)
+def relay(request: pytest.FixtureRequest, over_tls: Any) -> Iterator[Any]:
+    """The published keys, and how often they were asked for; over TLS where the module wants it."""
+    with over_tls.serving("localhost", plain=request.param == "mod_oauth2") as published:
+        published.module = request.param
+        yield published
+
+
+@pytest.fixture(scope="module")
+def gateway(started: Started, relay: Any) -> Iterator[str]:
+    with started(relay.module, relay) as url:
+        yield url
 
 
 def test_a_genuine_token_passes_and_the_service_learns_its_subject(
@@ -131,11 +149,19 @@ def test_two_credentials_are_refused(gateway: str, authority: Any, ask_twice: An
 
 
 def test_each_token_that_does_not_verify_asks_the_issuer(
-    gateway: str, authority: Any, ask: Any, relay: Any, request: pytest.FixtureRequest
+    gateway: str, authority: Any, ask: Any, relay: Any
 ) -> None:
-    if "mod_auth_openidc" not in request.node.callspec.id:
-        return
     before = relay.asked
     for _ in range(3):
-        ask(gateway, authority.forge(Forgery.UNKNOWN_KID))
+        assert ask(gateway, authority.forge(Forgery.UNKNOWN_KID)).status == 401
     assert relay.asked == before + 3
+
+
+@pytest.mark.parametrize("certificate", [{}, {"trusted": False}, {"name": "other.example"}], ids=str)
+def test_keys_are_taken_from_the_named_server_alone(
+    started: Started, page: Any, over_tls: Any, authority: Any, ask: Any, certificate: dict[str, Any]
+) -> None:
+    with over_tls.serving(**{"name": "localhost"} | certificate) as published:
+        published.url = f"https://localhost:{published.port}"
+        with started("mod_auth_openidc", published, page.port(5003)) as gateway:
+            assert ask(gateway, authority.token()).status == (401 if certificate else 200)
