@@ -2,11 +2,14 @@
 
 import asyncio
 import errno
+import fcntl
 import json
 import os
 import shutil
 import sqlite3
 import stat
+import struct
+import termios
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -158,6 +161,7 @@ def test_a_full_disk_leaves_no_half_line_and_no_sign_of_life(
         monkeypatch.setattr(audit_log_file.os, "write", write_if_there_is_room)
         full.set()
         record(database, "b" * 900, *"cdefghi")
+        assert tried.acquire(timeout=HANG)
         while world.alive.acquire(blocking=False):
             pass
         for _ in range(250):
@@ -180,7 +184,10 @@ def test_a_log_that_blocks_keeps_nobody_from_committing(world: World) -> None:
     world.open_log = Pipe
     with world.running() as database:
         record(database, *("x" * 900 for _ in range(200)))  # more than a pipe holds
-        while world.alive.acquire(timeout=0.5):
+        pause = threading.Event()
+        while struct.unpack("i", fcntl.ioctl(read, termios.FIONREAD, b"\0" * 4))[0] < 60_000:
+            pause.wait(0.01)
+        while world.alive.acquire(blocking=False):
             pass
         record(database, "more")
         assert not world.alive.acquire(blocking=False)

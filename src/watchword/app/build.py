@@ -23,6 +23,7 @@ from watchword.clock import SYSTEM_CLOCK, Clock
 from watchword.errors import ConfigurationError
 from watchword.fetch import Transport
 from watchword.grants import GRANTS
+from watchword.grants.stores import Ledger
 from watchword.server.address_limit import AddressLimit
 from watchword.server.application import Application
 from watchword.server.endpoints.health import ReadyEndpoint
@@ -70,12 +71,15 @@ async def opened(
         if settings.audit_log is not None:
             metrics.gauges.append(health.gauges)
             demand_log = health.demand
-            issuing_demand = demand_log if settings.audit_log_full == "refuse" else not_demanded
+        recorder: Ledger = ledger
+        if settings.audit_log is not None and settings.audit_log_full == "refuse":
+            issuing_demand = health.demand
+            recorder = DemandingLedger(ledger, issuing_demand)
         per_client, per_address = settings.rate_per_client, settings.rate_per_address
         authority = build_authority(
             issuer,
             trust,
-            MeasuredLedger(DemandingLedger(ledger, issuing_demand), metrics.store_seconds, clock),
+            MeasuredLedger(recorder, metrics.store_seconds, clock),
             keys=foreign_keys,
             clock=clock,
             leeway=settings.leeway,
