@@ -15,10 +15,12 @@ from watchword.app.build import opened
 from watchword.app.config import ServerSettings
 from watchword.app.seal_sources import SealSource, seal_sources
 from watchword.app.sealing import FILE, open_seal
-from watchword.errors import ConfigurationError, SealingKeyUnusable, WatchwordError
+from watchword.errors import ConfigurationError, KeyRejected, SealingKeyUnusable, WatchwordError
 from watchword.keys.issuer import Issuer
+from watchword.keys.keyring import Keyring
 from watchword.keys.sealing_key import SealingKey, new_sealing_key
 from watchword.keystores.files import FileKeyStore
+from watchword.tokens.private_key import PrivateKey
 
 ISSUER = "http://127.0.0.1:1"
 TIMEOUT = 60
@@ -318,3 +320,12 @@ def test_a_link_in_place_of_the_key_is_refused(tmp_path):
 def test_a_seal_of_a_folder_that_is_not_there_is_not_made(tmp_path):
     with pytest.raises(SealingKeyUnusable):
         open_seal((), tmp_path / "none", begun=False)
+
+
+@pytest.mark.threat(161)
+def test_a_key_in_files_that_has_two_purposes_is_refused(tmp_path):
+    key = PrivateKey.generate()
+    for name in ("keys", "watchword-data/audit-keys"):
+        FileKeyStore(tmp_path / name).save(Keyring().prepare(key, 1.0).activate(key.kid, 1.0))
+    with pytest.raises(KeyRejected, match="one key, one purpose"):
+        start(tmp_path, KEYS="files:keys")

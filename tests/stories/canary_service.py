@@ -34,6 +34,9 @@ def crash():
 
 
 def tell(error: BaseException) -> None:
+    with open("variables.txt", "a") as file:  # tokens may stand there, keys may not
+        told = traceback.TracebackException.from_exception(error, capture_locals=True)
+        file.write("".join(told.format()))
     traceback.print_exception(error)
     print(repr(error), str(error), getattr(error, "public", ""), file=sys.stderr)
 

@@ -184,7 +184,7 @@ on_behalf_of = "any"
 
     def files(self) -> Iterator[tuple[str, bytes]]:
         """Every file but those whose purpose is to hold one secret."""
-        own = {"posts.pem", "second.key", "its.key", "own.pem", "own.jwk"}
+        own = {"posts.pem", "second.key", "its.key", "own.pem", "own.jwk", "variables.txt"}
         for path in sorted(self.folder.rglob("*")):
             if path.is_file() and path.name not in own:
                 yield str(path.relative_to(self.folder)), path.read_bytes()
@@ -318,6 +318,10 @@ def test_no_secret_comes_out_anywhere(tmp_path: Path) -> None:
     assert sum(len(content) for _, content in house.written) > 100_000
     hits = all_hits(house.canaries, house.written)
     assert not hits, "\n".join(hits)
+    variables = (tmp_path / "variables.txt").read_bytes()
+    assert b"watchword/client" in variables
+    shown = [hit for hit in house.canaries.hits("variables", variables) if "token" not in hit]
+    assert not shown, "\n".join(shown)
     control(house)
 
 

@@ -29,6 +29,11 @@ class AuditKey:
         """The keys by which anybody verifies."""
         return self._keys.current.jwk_set()
 
+    @property
+    def thumbprints(self) -> set[str]:
+        """Of the keys (RFC 7638)."""
+        return {entry.key.public.thumbprint() for entry in self._keys.current.entries}
+
     def reseal(self) -> None:
         """Save the key as it is: whatever seals it now, does so anew.
 

@@ -14,6 +14,7 @@ from watchword.app.role import ALONE, Role
 from watchword.authority.admin.operation import AdminContext
 from watchword.authority.trust_in_force import TrustInForce
 from watchword.clock import Clock
+from watchword.errors import KeyRejected
 from watchword.keys.issuer import Issuer
 from watchword.keys.rotation import RotationPolicy
 from watchword.keys.sealed_keyring import TOKENS
@@ -113,4 +114,7 @@ def _keys(
     issuer = Issuer(settings.issuer, tokens, algorithm=settings.rotation.algorithm, clock=clock)
     for problem in keyring_problems(tokens):
         logger.error("%s; the other keys go on working", problem)
-    return issuer, AuditKey(places.store(AUDIT), clock), places.sealing_key
+    audit_key = AuditKey(places.store(AUDIT), clock)
+    if audit_key.thumbprints & {entry.key.public.thumbprint() for entry in issuer.keyring.entries}:
+        raise KeyRejected("a key that signs tokens is also the audit's: one key, one purpose")
+    return issuer, audit_key, places.sealing_key
