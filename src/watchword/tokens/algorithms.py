@@ -6,11 +6,13 @@ A row binds a name to exactly one kind of key, one curve, one hash and one size 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import sha256, sha384
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, hmac
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
 from watchword.errors import SignatureInvalid
 
@@ -50,9 +52,12 @@ def _der(r: bytes, s: bytes) -> bytes:
     return b"0%c\2%c%b\2%c%b" % (len(r) + len(s) + 4, len(r), r, len(s), s)
 
 
-def _ecdsa(hash_: hashes.HashAlgorithm, half: int) -> tuple[Callable[[Any], Check], Callable[[Any], Sign]]:
+def _ecdsa(
+    hash_: hashes.HashAlgorithm, digest: Callable[[bytes], Any], half: int
+) -> tuple[Callable[[Any], Check], Callable[[Any], Sign]]:
     """ECDSA with the fixed-length R || S of RFC 7518 §3.4; DER or padded halves never pass."""
-    scheme = ec.ECDSA(hash_)
+    # hashlib hashes in less time than `cryptography` needs to begin
+    scheme = ec.ECDSA(Prehashed(hash_))
     size = 2 * half
 
     def checker(key: ec.EllipticCurvePublicKey) -> Check:
@@ -62,7 +67,7 @@ def _ecdsa(hash_: hashes.HashAlgorithm, half: int) -> tuple[Callable[[Any], Chec
             if len(signature) != size:
                 raise SignatureInvalid(f"expected a signature of {size} bytes, found {len(signature)}")
             try:
-                verify(_der(signature[:half], signature[half:]), signing_input, scheme)
+                verify(_der(signature[:half], signature[half:]), digest(signing_input).digest(), scheme)
             except InvalidSignature:
                 raise _refused() from None
 
@@ -72,7 +77,7 @@ def _ecdsa(hash_: hashes.HashAlgorithm, half: int) -> tuple[Callable[[Any], Chec
         sign = key.sign
 
         def make(signing_input: bytes) -> bytes:
-            der = sign(signing_input, scheme)
+            der = sign(digest(signing_input).digest(), scheme)
             # 30 n 02 n r 02 n s: two integers, each with a zero in front where its first bit is set
             middle = 4 + der[3]
             return der[4:middle][-half:].rjust(half, b"\0") + der[middle + 2 :][-half:].rjust(half, b"\0")
@@ -147,8 +152,8 @@ ALGORITHMS: dict[str, Algorithm] = {
     for row in (
         Algorithm("RS256", "RSA", None, *_rsa(padding.PKCS1v15(), hashes.SHA256())),
         Algorithm("PS256", "RSA", None, *_rsa(_PSS, hashes.SHA256())),
-        Algorithm("ES256", "EC", "P-256", *_ecdsa(hashes.SHA256(), 32)),
-        Algorithm("ES384", "EC", "P-384", *_ecdsa(hashes.SHA384(), 48)),
+        Algorithm("ES256", "EC", "P-256", *_ecdsa(hashes.SHA256(), sha256, 32)),
+        Algorithm("ES384", "EC", "P-384", *_ecdsa(hashes.SHA384(), sha384, 48)),
         Algorithm("EdDSA", "OKP", "Ed25519", _eddsa_checker, _eddsa_signer),  # deprecated by RFC 9864, in use
         Algorithm("Ed25519", "OKP", "Ed25519", _eddsa_checker, _eddsa_signer),
         Algorithm("HS256", "oct", None, _hmac_checker, _hmac_signer),
