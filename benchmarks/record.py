@@ -5,9 +5,12 @@ import datetime
 import importlib
 import io
 import json
+import os
 import platform
+import statistics
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import redirect_stdout, suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -17,16 +20,14 @@ ORDER = ("verify", "storage", "endpoints", "audit_cost", "footprint", "growth", 
 BEGIN, END = "<!-- written by `python -m benchmarks.record` -->", "<!-- end -->"
 
 
-def rows(seconds: float, chosen: tuple[str, ...] = ORDER) -> list[dict[str, Any]]:
-    """Return the rows of every benchmark, as each prints them with `--json`."""
-    found: list[dict[str, Any]] = []
+def rows(seconds: float, chosen: tuple[str, ...] = ORDER) -> Iterator[list[dict[str, Any]]]:
+    """Yield the rows of each benchmark, as it prints them with `--json`."""
     for name in chosen:
         print(f"== {name}", file=sys.stderr, flush=True)
         printed = io.StringIO()
         with redirect_stdout(printed):
             importlib.import_module(f"benchmarks.{name}").main(["--json", f"--seconds={seconds}"])
-        found += json.loads(printed.getvalue())["rows"]
-    return found
+        yield json.loads(printed.getvalue())["rows"]
 
 
 def table(found: list[dict[str, Any]]) -> str:
@@ -71,10 +72,17 @@ def main() -> int:
     text = options.page.read_text()
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
-    found = rows(options.seconds)
     day = datetime.datetime.now(datetime.UTC).date().isoformat()
-    said = f"On {day}, on one machine with two processors: {versions()}."
-    options.page.write_text(f"{before}{BEGIN}\n\n{said}\n\n{table(found)}\n\n{END}{after}")
+    found: list[dict[str, Any]] = []
+    waiting = [os.getloadavg()[0]]
+    for more in rows(options.seconds):
+        found += more
+        waiting.append(os.getloadavg()[0])
+        busy = (
+            f"{max(1, round(statistics.median(waiting)))} programs wanted a processor at a time while it ran"
+        )
+        said = f"On {day}, on one machine with {os.cpu_count()} processors; {busy}. {versions()}."
+        options.page.write_text(f"{before}{BEGIN}\n\n{said}\n\n{table(found)}\n\n{END}{after}")
     return 0
 
 
