@@ -80,7 +80,7 @@ def test_whoever_follows_is_told_what_happens_from_now_on(start):
         following.stdout.close()
 
 
-@pytest.mark.threat(198, 202, 206)
+@pytest.mark.threat(161, 198, 202, 206)
 def test_an_auditor_verifies_with_an_export_a_checkpoint_and_a_public_key(start, tmp_path):
     served = start()
     tokens = [served.token().json()["access_token"] for _ in range(3)]
@@ -120,7 +120,7 @@ def test_an_auditor_verifies_with_an_export_a_checkpoint_and_a_public_key(start,
     assert {key["kid"] for key in token_keys}.isdisjoint(key.kid for key in keys.keys)
 
 
-@pytest.mark.threat(161, 198)
+@pytest.mark.threat(198)
 def test_a_change_by_hand_is_found_while_the_server_runs_and_after_it_stopped(start, tmp_path):
     served = start()
     for _ in range(3):
