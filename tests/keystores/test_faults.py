@@ -153,3 +153,36 @@ def test_the_sealing_key_is_made_whole_or_not_at_all_and_never_twice(
             assert open_seal((), folder, begun=True).name == seal.name
         assert stat.S_IMODE((folder / FILE).stat().st_mode) == 0o400
     assert at > 8
+
+
+@pytest.mark.threat(149)
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_a_name_points_to_is_on_the_disk_before_the_name_is_and_the_old_goes_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    written_by, writer = KINDS[kind]
+    held = written_by(tmp_path / "keys").save(BEFORE)
+    store = writer(tmp_path / "keys")
+    store.load()
+    done: list[str] = []
+
+    def watched(name: str) -> Callable[..., object]:
+        real = getattr(os, name)
+
+        def call(*arguments, **options):
+            if name == "fsync":
+                folder = stat.S_ISDIR(os.fstat(arguments[0]).st_mode)
+                done.append("sync folder" if folder else "sync file")
+            else:
+                done.append(name)
+            return real(*arguments, **options)
+
+        return call
+
+    with monkeypatch.context() as patch:
+        for name in ("write", "fsync", "rename", "unlink"):
+            patch.setattr(os, name, watched(name))
+        store.save(Keyring(AFTER.entries, held.version))
+    record = ["write", "sync file", "rename"]
+    # one key comes and the state that names it; only then the one that goes
+    assert done == [*record, "sync folder", *record, "sync folder", "unlink"]
