@@ -50,8 +50,9 @@ def test_whoever_waits_comes_before_one_who_has_just_written(tmp_path: Path) -> 
     with greedy:
         order.append("greedy")
         waiting.start()
+        given_up = SYSTEM_CLOCK.monotonic() + 10
         while not next_is_taken(tmp_path):
-            pass
+            assert SYSTEM_CLOCK.monotonic() < given_up, "nobody is next"
     with greedy:
         order.append("greedy again")
     waiting.join(20)
