@@ -39,6 +39,7 @@ class House:
         self.folder = folder
         self.canaries = Canaries()
         self.written: list[tuple[str, bytes]] = []
+        self.processes: list[subprocess.Popen[bytes]] = []
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.url = f"http://127.0.0.1:{free.getsockname()[1]}"
         self.sealing_key = self._secret("the sealing key", new_sealing_key())
@@ -105,6 +106,7 @@ on_behalf_of = "any"
             stderr=log,
         )
         log.close()
+        self.processes.append(process)
         assert process.stdout is not None
         said = process.stdout.readline()
         assert said, (self.folder / name).read_text()
@@ -269,10 +271,19 @@ def know_the_signing_keys(house: House, sealing_key: str) -> None:
             house.canaries.add_key(f"a key for {purpose}", entry.key)
 
 
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    built = House(tmp_path)
+    yield built
+    for process in built.processes:
+        if process.poll() is None:
+            process.kill()
+            process.communicate(timeout=GUARD)
+
+
 @pytest.mark.threat(155, 156, 158, 163)
 @pytest.mark.xdist_group("canaries")
-def test_no_secret_comes_out_anywhere(tmp_path: Path) -> None:
-    house = House(tmp_path)
+def test_no_secret_comes_out_anywhere(house: House, tmp_path: Path) -> None:
     server = house.serve("first.log")
     house.watch(server)
     tokens = [house.token() for _ in range(10)]
