@@ -1,6 +1,8 @@
 """What every test shares: loud skips, and the folder of the public test vectors."""
 
+import contextlib
 import os
+import signal
 from collections.abc import Generator
 from pathlib import Path
 
@@ -8,6 +10,11 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 REQUIRE_ALL = os.environ.get("WATCHWORD_REQUIRE_ALL") == "1"
+
+# a shell lets what it runs in the background ignore Ctrl-C, and so would every process that a test starts
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    with contextlib.suppress(ValueError):  # not the main thread
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,8 @@ RATE, BURST = (20, 50) if SOAK else (2, 10)
 ROUNDS = 20 if SOAK else 2
 FLOODED = 300 if SOAK else 60
 """Requests of each flood, at five times the rate at most."""
-ASKED = 20 if SOAK else 3
+ASKED = 20 if SOAK else 2
+"""By the quiet client, twice in each round: less than its burst in all, however fast the rounds are."""
 
 # a process of its own, so that what floods does not slow down what measures
 FLOOD = """

@@ -110,9 +110,9 @@ def test_no_request_fails_while_keys_change(
 ) -> None:
     ww = make()
     over, failures = threading.Event(), []
-    rounds = threading.Semaphore(0)
+    rounds = [threading.Semaphore(0) for _ in range(4)]
 
-    def requests() -> int:
+    def requests(done: threading.Semaphore) -> int:
         count = 0
         while not over.is_set():
             try:
@@ -120,15 +120,18 @@ def test_no_request_fails_while_keys_change(
             except WatchwordError as error:
                 failures.append(error)
             count += 1
-            rounds.release()
+            done.release()
         return count
 
     def go_on() -> None:
-        for _ in range(40):
-            assert rounds.acquire(timeout=GUARD)
+        for done in rounds:
+            while done.acquire(blocking=False):
+                pass
+            for _ in range(10):  # the first of them may have begun before
+                assert done.acquire(timeout=GUARD)
 
     with ThreadPoolExecutor(4) as pool:
-        running = [pool.submit(requests) for _ in range(4)]
+        running = [pool.submit(requests, done) for done in rounds]
         go_on()
         for _ in range(3):
             old, new = issuer.issuer.keyring.active.kid, issuer.issuer.prepare_key()
