@@ -11,10 +11,12 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 REQUIRE_ALL = os.environ.get("WATCHWORD_REQUIRE_ALL") == "1"
 
-# a shell lets what it runs in the background ignore Ctrl-C, and so would every process that a test starts
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    with contextlib.suppress(ValueError):  # not the main thread
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+# a shell lets what it runs in the background ignore Ctrl-C, `nohup` a hang-up, and so would every process
+# that a test starts; a handler of our own is not handed on
+for ignored, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, lambda *_: None)):
+    if signal.getsignal(ignored) is signal.SIG_IGN:
+        with contextlib.suppress(ValueError):  # not the main thread
+            signal.signal(ignored, handler)
 
 
 @pytest.fixture(scope="session")
