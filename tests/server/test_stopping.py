@@ -1,9 +1,15 @@
 """The end of a server: nothing that was accepted is lost, and the exit status is 0."""
 
+import asyncio
 import signal
 import threading
 
 import pytest
+
+from watchword.errors import TemporarilyUnavailable
+from watchword.server.endpoints.health import ReadyEndpoint
+from watchword.server.request import Message, Request
+from watchword.server.stop_sign import StopSign
 
 FORM = "application/x-www-form-urlencoded"
 BODY = b"grant_type=client_credentials&audience=users"
@@ -71,3 +77,17 @@ def test_stopping_under_load_resets_no_request(start):
     assert broken == []
     assert set(answered) == {200}
     assert served.process.wait(20) == 0
+
+
+def test_readiness_says_503_when_the_signal_comes_while_the_disk_is_asked():
+    stop_sign = StopSign()
+
+    async def ready() -> None:
+        stop_sign.raised = True
+
+    async def receive() -> Message:
+        raise AssertionError("a GET has no body to read")
+
+    request = Request({"query_string": b"", "headers": []}, receive, "r")
+    with pytest.raises(TemporarilyUnavailable, match="stopping"):
+        asyncio.run(ReadyEndpoint(ready, stop_sign)(request))

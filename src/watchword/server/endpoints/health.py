@@ -32,7 +32,11 @@ class ReadyEndpoint:
 
     async def __call__(self, _: Request) -> Answer:
         """Answer 200, or raise what stands in the way."""
+        self._demand_going_on()
+        await self._demand_ready()
+        self._demand_going_on()  # a signal may have come while the disk was asked
+        return _READY
+
+    def _demand_going_on(self) -> None:
         if self._stop_sign.raised:
             raise TemporarilyUnavailable("the server is stopping")
-        await self._demand_ready()
-        return _READY
